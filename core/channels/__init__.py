@@ -1,0 +1,1 @@
+"""The contract: all that a channel plugin may import from the host."""

@@ -1,0 +1,28 @@
+"""Column pieces that every table of the host and of the plugins uses.
+
+Migrations import these classes by path for ever: keep their names and their place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from piccolo.columns.defaults.uuid import UUID4
+
+from core.ids import new_uuid
+
+if TYPE_CHECKING:
+    import uuid
+
+
+class UUIDv7(UUID4):
+    """Version 7 made in Python; SQL's own default stays `gen_random_uuid()`."""
+
+    @property
+    def postgres(self) -> str:
+        """Return the SQL default, which works on every supported PostgreSQL."""
+        return "gen_random_uuid()"
+
+    def python(self) -> uuid.UUID:
+        """Make an id that sorts by time."""
+        return new_uuid()

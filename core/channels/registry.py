@@ -1,0 +1,217 @@
+"""Finds, checks and keeps the channels: in `plugins/`, in add-on folders, as installed packages.
+
+A plugin that cannot be loaded is left out and named; it never stops the host.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import plugins
+from core.channels.plugin import CONTRACT, ChannelPlugin
+from core.errors import ConfigurationError, PluginContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from piccolo.table import Table
+
+GROUP: Final = "patchbay.channels"
+_SLUG: Final = re.compile(r"^[a-z][a-z0-9_]{1,30}$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A plugin that was seen, before anything of it was imported.
+
+    Attributes:
+        origin: where it is, for people: a folder or a distribution.
+        module: what to import; holds an attribute `plugin`.
+    """
+
+    slug: str
+    origin: str
+    module: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginState:
+    """What became of one plugin.
+
+    Attributes:
+        state: loaded, failed or disabled.
+        reason: why it failed, in one line; empty otherwise.
+        trace: the traceback for the log, never for an answer.
+    """
+
+    slug: str
+    title: str
+    version: str
+    origin: str
+    state: str
+    reason: str = ""
+    trace: str = ""
+
+
+@dataclass(slots=True)
+class Registry:
+    """The loaded plugins by slug, and the state of every plugin that was found."""
+
+    plugins: dict[str, ChannelPlugin] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+    states: dict[str, PluginState] = field(default_factory=dict)
+
+    def fail(self, slug: str, reason: str, trace: str = "") -> None:
+        """Take a plugin out of service and remember why."""
+        before = self.states[slug]
+        self.plugins.pop(slug, None)
+        self.states[slug] = PluginState(
+            slug=slug,
+            title=before.title,
+            version=before.version,
+            origin=before.origin,
+            state="failed",
+            reason=reason,
+            trace=trace,
+        )
+
+
+def load(addon_paths: Sequence[Path] = (), only: Sequence[str] | None = None) -> Registry:
+    """Find and load every channel that is switched on.
+
+    Args:
+        addon_paths: further folders; each of their sub-folders is a channel.
+        only: the slugs to load; None loads all that are found.
+
+    Raises:
+        ConfigurationError: two plugins claim one slug, or `only` names one that is not there.
+    """
+    found = _unique([*_in_folders(addon_paths), *_installed()])
+    if only is not None and (missing := sorted(set(only) - set(found))):
+        known = ", ".join(sorted(found)) or "none"
+        raise ConfigurationError(
+            *(
+                f"PATCHBAY_CHANNELS names {slug!r}; the channels found are: {known}."
+                for slug in missing
+            )
+        )
+    registry = Registry()
+    for slug, candidate in found.items():
+        if only is not None and slug not in only:
+            registry.states[slug] = _state(candidate, state="disabled")
+        else:
+            _load_one(registry, candidate)
+    _drop_unmet(registry)
+    return registry
+
+
+def piccolo_apps(registry: Registry) -> list[str]:
+    """Return the dotted Piccolo apps of the loaded plugins that bring tables."""
+    apps: list[str] = []
+    for slug in registry.plugins:
+        package = registry.packages[slug]
+        directory = import_module(package).__file__
+        if directory and (Path(directory).parent / "piccolo_app.py").is_file():
+            apps.append(f"{package}.piccolo_app")
+    return apps
+
+
+def check_tables(slug: str, tables: Iterable[type[Table]]) -> None:
+    """Refuse a table outside the plugin's own names (rulings A4).
+
+    Raises:
+        PluginContractError: a table begins neither with `<slug>_` nor with `business_<slug>_`.
+    """
+    for table in tables:
+        name = table._meta.tablename  # noqa: SLF001 - Piccolo offers no public name
+        if not name.startswith((f"{slug}_", f"business_{slug}_")):
+            raise PluginContractError(f"table {name} must begin with {slug}_ or business_{slug}_")
+
+
+def _in_folders(addon_paths: Sequence[Path]) -> Iterator[Found]:
+    for folder in addon_paths:
+        if str(folder) not in plugins.__path__:
+            plugins.__path__.append(str(folder))
+    for root in list(plugins.__path__):
+        for entry in sorted(Path(root).glob("*/plugin.py")):
+            slug = entry.parent.name
+            yield Found(slug=slug, origin=str(entry.parent), module=f"plugins.{slug}.plugin")
+
+
+def _installed() -> Iterator[Found]:
+    for point in entry_points(group=GROUP):
+        origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+        yield Found(slug=point.name, origin=origin, module=point.value.partition(":")[0])
+
+
+def _unique(candidates: Iterable[Found]) -> Mapping[str, Found]:
+    found: dict[str, Found] = {}
+    clashes: list[str] = []
+    for candidate in candidates:
+        first = found.setdefault(candidate.slug, candidate)
+        if first is not candidate:
+            clashes.append(
+                f"Two plugins call themselves {candidate.slug!r}: "
+                f"{first.origin} and {candidate.origin}. Remove or rename one."
+            )
+    if clashes:
+        raise ConfigurationError(*clashes)
+    return found
+
+
+def _load_one(registry: Registry, candidate: Found) -> None:
+    registry.states[candidate.slug] = _state(candidate, state="failed")
+    try:
+        plugin = import_module(candidate.module).plugin
+        _check(candidate.slug, plugin)
+    except Exception as error:  # noqa: BLE001 - whatever a plugin raises must not stop the host
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        registry.fail(candidate.slug, reason, traceback.format_exc())
+        return
+    registry.plugins[candidate.slug] = plugin
+    registry.packages[candidate.slug] = candidate.module.rpartition(".")[0] or candidate.module
+    registry.states[candidate.slug] = _state(candidate, state="loaded", plugin=plugin)
+
+
+def _check(slug: str, plugin: object) -> None:
+    if not isinstance(plugin, ChannelPlugin):
+        raise PluginContractError(f"`plugin` must be a ChannelPlugin, not {type(plugin).__name__}")
+    if plugin.contract != CONTRACT:
+        raise PluginContractError(
+            f"written for contract {plugin.contract}; this host speaks contract {CONTRACT}"
+        )
+    if not _SLUG.match(slug):
+        raise PluginContractError(f"{slug!r} is no slug: lower-case letters, digits, underscores")
+    if plugin.name != slug:
+        raise PluginContractError(f"calls itself {plugin.name!r} but is found as {slug!r}")
+    for action in plugin.actions():
+        if not action.name.startswith(f"{slug}."):
+            raise PluginContractError(f"action {action.name!r} must begin with {slug}.")
+    check_tables(slug, (screen.table for screen in plugin.screens()))
+
+
+def _drop_unmet(registry: Registry) -> None:
+    changed = True
+    while changed:
+        changed = False
+        for slug, plugin in list(registry.plugins.items()):
+            missing = [name for name in plugin.requires if name not in registry.plugins]
+            if missing:
+                registry.fail(slug, f"needs the plugin {', '.join(missing)}, which is not loaded")
+                changed = True
+
+
+def _state(candidate: Found, *, state: str, plugin: ChannelPlugin | None = None) -> PluginState:
+    return PluginState(
+        slug=candidate.slug,
+        title=plugin.title if plugin else candidate.slug,
+        version=plugin.version if plugin else "",
+        origin=candidate.origin,
+        state=state,
+    )
