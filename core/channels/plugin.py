@@ -91,7 +91,7 @@ class PersonalData:
 class ChannelPlugin(ABC):
     """Declares what one channel adds; the host does the registering.
 
-    A plugin with tables keeps three more things in its folder, which the host finds by their names:
+    A plugin with tables keeps three more things in its folder, found by their names:
     `piccolo_app.py` and `migrations/` (Piccolo's own), and `classification.toml`, which says for
     each table who may see it and for each column what it holds (see `core/classification.toml`).
 
