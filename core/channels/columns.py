@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from piccolo.columns import UUID, Timestamptz
+from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.columns.defaults.uuid import UUID4
 
 from core.ids import new_uuid
@@ -26,3 +28,11 @@ class UUIDv7(UUID4):
     def python(self) -> uuid.UUID:
         """Make an id that sorts by time."""
         return new_uuid()
+
+
+class BusinessRow:
+    """The first columns of every table whose rows belong to one business."""
+
+    id = UUID(default=UUIDv7(), primary_key=True)
+    business_id = UUID(null=False, default=None)
+    created_at = Timestamptz(default=TimestamptzNow())

@@ -1,0 +1,1 @@
+"""Who may do what: users, memberships, API keys, and the audit trail."""

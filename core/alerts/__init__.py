@@ -1,0 +1,1 @@
+"""Things a person should act on."""

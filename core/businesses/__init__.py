@@ -1,0 +1,1 @@
+"""The tenants: one business is one wall."""

@@ -1,0 +1,1 @@
+"""What the core knows of connections and templates; channels write it, the rules read it."""

@@ -1,0 +1,1 @@
+"""Consent: an append-only ledger and the state it leads to."""

@@ -1,0 +1,1 @@
+"""People, their addresses, and the addresses nobody may write to."""

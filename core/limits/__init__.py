@@ -1,0 +1,1 @@
+"""Lanes: caps, turns and suspension, one lane per business and channel."""

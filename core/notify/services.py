@@ -1,0 +1,50 @@
+"""What the rooms of the core share in one process; built once by a composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from uuid import UUID
+
+    from core.channels.channel import Channel
+    from core.channels.registry import Registry
+    from core.clock import Clock
+    from core.db import Database
+    from core.vault import Vault
+
+
+class Ring(Protocol):
+    """Tells the workers that lanes may be ready or that the inbox has rows.
+
+    Ringing is a courtesy: it never raises and never waits long; workers also look by themselves.
+    """
+
+    def lanes(self, keys: Iterable[tuple[UUID, str]]) -> None:
+        """Wake these lanes, (business, channel), soon: call it after the commit."""
+        ...
+
+    def inbox(self) -> None:
+        """Say that the inbox has rows: call it after the commit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts every room may use.
+
+    Attributes:
+        channels: the loaded channels by slug.
+        registry: the plugins behind them, and those that failed.
+        public_url: where callers reach this host, without a trailing slash.
+    """
+
+    clock: Clock
+    database: Database
+    vault: Vault
+    registry: Registry
+    channels: Mapping[str, Channel]
+    ring: Ring
+    public_url: str

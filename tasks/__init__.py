@@ -1,0 +1,1 @@
+"""The worker: the passing of time as a door to the core."""
