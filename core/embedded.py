@@ -115,8 +115,8 @@ def start(
         programs = binaries or _kept_binaries(state)
         cluster = server.find_cluster(home, programs, durable=durable)
         cluster.create(keys.superuser)
-        running = cluster.running()
-        port = cluster.listening_port() if running else cluster.start(state.port)
+        running = cluster.answering_port()
+        port = running or cluster.start(state.port)
         digest = _prepare(port, keys, state.prepared)
         now = _State(port=port, binaries=str(programs or ""), prepared=digest)
         if state != now:

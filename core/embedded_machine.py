@@ -30,16 +30,15 @@ def open_to_all(path: Path) -> bool:
     return all(place.stat().st_mode & stat.S_IXOTH for place in (real, *real.parents))
 
 
-def live_postgres(uid: int) -> bool:
-    """Tell whether this account runs any PostgreSQL, as far as /proc can tell."""
-    for path in Path("/proc").glob("[0-9]*/status"):
+def is_at_work(*marks: str) -> bool:
+    """Tell whether a living PostgreSQL process shows one of these marks, as far as /proc tells."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            title = path.read_bytes().decode(errors="replace")
         except OSError:
-            continue
-        facts = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-        mine = facts.get("Uid", "").split("\t")[0] == str(uid)
-        if mine and facts.get("Name") == "postgres" and not facts.get("State", "").startswith("Z"):
+            continue  # it ended while we looked
+        program = title.split("\0", 1)[0].split(":", 1)[0]
+        if program.rsplit("/", 1)[-1] == "postgres" and any(mark in title for mark in marks):
             return True
     return False
 
@@ -141,3 +140,12 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def answers(port: int) -> bool:
+    """Tell whether somebody accepts connections on this loopback port."""
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

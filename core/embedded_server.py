@@ -6,6 +6,7 @@ to the machine, opens other people's folders and believes a stale pid file.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -20,10 +21,11 @@ from core.embedded_machine import (
     ADVICE,
     HOST,
     account_options,
+    answers,
     free_port,
     hand_over,
+    is_at_work,
     is_free,
-    live_postgres,
     open_to_all,
 )
 from core.errors import ConfigurationError
@@ -37,6 +39,7 @@ _FIRST_WITH_BUILTIN_LOCALE = 17
 _NOT_RUNNING = 3
 _START_SECONDS = 60
 _START_ATTEMPTS = 8
+_ANSWER_SECONDS = 15.0
 _LOG_LIMIT = 8 * 1024 * 1024
 
 # For a machine with two cores. Statements and their values stay out of the log: they may hold
@@ -60,7 +63,8 @@ _SETTINGS = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
-_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# A crash of the machine may cost the data then; a crash of PostgreSQL alone never does.
+_FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +137,21 @@ class Cluster:
 
     def _forget_stale_pid(self) -> bool:
         # After a crash the number in the pid file may belong to another program by now, or to a
-        # zombie; PostgreSQL would take either for a living server. While any other PostgreSQL of
-        # this account is alive it might be an orphan at work on this data: then hands off.
+        # zombie; PostgreSQL would take either for a living server. An orphan that still works on
+        # this data shows our label in its title: then hands off.
         pid_file = self.data / "postmaster.pid"
         try:
             pid = pid_file.read_text(encoding="utf-8").split(maxsplit=1)[0]
         except (OSError, IndexError):
             return False
-        alive = live_postgres(self.data.stat().st_uid)
-        if alive or not Path("/proc", pid).exists():
+        if not Path("/proc", pid).exists() or is_at_work(str(self.data), f": {self._label}: "):
             return False
         pid_file.unlink(missing_ok=True)
         return True
+
+    @property
+    def _label(self) -> str:
+        return "patchbay-" + hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
 
     def start(self, port: int) -> int:
         """Start PostgreSQL and return its port: the wished one, or a free one if that is taken."""
@@ -164,7 +171,8 @@ class Cluster:
         raise ConfigurationError(_failure("PostgreSQL did not start", self._last_words()))
 
     def _configure(self, port: int) -> None:
-        settings = _SETTINGS | ({} if self.durable else _FORGETFUL) | {"port": str(port)}
+        settings = _SETTINGS | ({} if self.durable else _FORGETFUL)
+        settings |= {"port": str(port), "cluster_name": f"'{self._label}'"}
         text = "".join(f"{name} = {value}\n" for name, value in settings.items())
         target = self.data / "patchbay.conf"
         target.write_text(text, encoding="utf-8")
@@ -181,8 +189,27 @@ class Cluster:
         if self.running():
             raise ConfigurationError(_failure("PostgreSQL did not stop", self._last_words()))
 
-    def listening_port(self) -> int:
-        """Return the port of the running server as it wrote it down, 0 if it did not."""
+    def answering_port(self) -> int:
+        """Return the port of the running server, 0 when there is none.
+
+        Waits while one comes up or goes down: whoever started it may have been killed in between.
+
+        Raises:
+            ConfigurationError: the process lives but does not answer.
+        """
+        ends_at = time.monotonic() + _ANSWER_SECONDS
+        while self.running():
+            port = self._written_port()
+            if port and answers(port):
+                return port
+            if time.monotonic() > ends_at:
+                raise ConfigurationError(
+                    _failure("it runs and does not answer", self._last_words())
+                )
+            time.sleep(0.05)
+        return 0
+
+    def _written_port(self) -> int:
         try:
             lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
             return int(lines[3])
