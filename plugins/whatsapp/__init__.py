@@ -1,0 +1,1 @@
+"""WhatsApp: the channel that speaks to Meta's Graph API."""
