@@ -1,0 +1,13 @@
+DROP FUNCTION outbox_apply_statuses(text, text[], uuid[], text[], bytea[], text[], timestamptz[], text[]);
+DROP FUNCTION status_rank(text);
+DROP FUNCTION outbox_close_unconfirmed(text[], interval);
+DROP FUNCTION outbox_sweep(integer);
+DROP FUNCTION outbox_record(uuid, uuid[], text[], text[], text[], text[], bytea[], interval[]);
+DROP FUNCTION outbox_begin(uuid[], uuid, interval, interval);
+DROP FUNCTION lane_sweep();
+DROP FUNCTION lane_wake(uuid[], text[]);
+DROP FUNCTION lane_settle(uuid[]);
+DROP FUNCTION lane_claim(integer, integer, uuid, interval, text[]);
+DROP FUNCTION lane_next_allowance(lane, timestamptz);
+DROP FUNCTION lane_allowance(lane, timestamptz);
+DROP FUNCTION refuse_change() CASCADE;
