@@ -148,9 +148,8 @@ def wall_script(name: str, table: TableClass) -> str:
         f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
         f"REVOKE ALL ON {name} FROM PUBLIC, {', '.join(rights)}",
     ]
-    for role, (granted, condition) in rights.items():
-        if table.wall == "E" and role != ENGINE:
-            granted = ()
+    for role, (rights_of_role, condition) in rights.items():
+        granted = () if table.wall == "E" and role != ENGINE else rights_of_role
         policy = f"wall_{role.removeprefix('patchbay_')}"
         lines.append(f"DROP POLICY IF EXISTS {policy} ON {name}")
         if granted:
@@ -169,7 +168,7 @@ async def run_script(script: str) -> None:
         RuntimeError: no migration is under way.
     """
     engine = engine_finder()
-    transaction = engine.current_transaction.get() if engine else None  # type: ignore[attr-defined]
+    transaction = engine.current_transaction.get() if engine else None
     if transaction is None:
         raise RuntimeError("A script runs inside a migration's transaction only.")
     await transaction.connection.execute(script)

@@ -26,7 +26,6 @@ ACTIONS: Final = {
     "channels.read": "see connections, templates and the channels' own tables",
     "channels.change": "change what a channel's own screens allow to change",
     "limits.read": "see caps and how much of them is used",
-    "limits.change": "change caps",
     "alerts.read": "see alerts",
     "alerts.acknowledge": "take an alert on",
     "members.read": "see who works here and in which role",
@@ -70,12 +69,12 @@ ROLE_ACTIONS: Final = {
     Role.SUPPORT: _WATCH,
     Role.PLATFORM_OPERATOR: _WATCH
     | _OVERSEE
-    | {"customers.read", "consents.read", "alerts.acknowledge", "limits.change"},
+    | {"customers.read", "consents.read", "alerts.acknowledge"},
     Role.PLATFORM_ADMIN: frozenset(ACTIONS),
 }
 """What each role may do. A channel's own actions go to whoever may `channels.change`."""
 
-PLATFORM_ROLES: Final = frozenset({Role.SUPPORT, Role.PLATFORM_OPERATOR, Role.PLATFORM_ADMIN})
+PLATFORM_ROLES: Final = frozenset({Role.PLATFORM_OPERATOR, Role.PLATFORM_ADMIN})
 """Roles that are held on the platform; the others are held in one business."""
 
 _AREAS: Final = frozenset(action.partition(".")[0] for action in ACTIONS)

@@ -87,5 +87,3 @@ class AuditLog(Table, tablename="audit_log"):
     after = JSONB(null=True, default=None)
     ip = Varchar(length=64, null=True, default=None)
     created_at = Timestamptz(default=TimestamptzNow())
-
-

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, delete, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from plugins.whatsapp.simulator.accounts import AccountDefinition, Number, describe_account
 from plugins.whatsapp.simulator.errors import GraphError
@@ -76,7 +77,7 @@ def read_customer(text: str) -> str:
 
 
 @post("/simulator/accounts", status_code=200)
-async def put_account(request: Request[Any, Any, Any], data: AccountDefinition) -> dict[str, Any]:
+async def put_account(request: Request[Any, Any, Any], data: JSONBody[AccountDefinition]) -> dict[str, Any]:
     """Create or change an account."""
     return describe_account(find_simulator(request).accounts.upsert(data))
 
@@ -98,9 +99,9 @@ async def reset_state(request: Request[Any, Any, Any]) -> dict[str, Any]:
 @get("/simulator/journal")
 async def read_journal(
     request: Request[Any, Any, Any],
-    since: int = 0,
-    limit: int = _LIMIT,
-    to: str = "",
+    since: FromQuery[int] = 0,
+    limit: FromQuery[int] = _LIMIT,
+    to: FromQuery[str] = "",
 ) -> JournalPage:
     """Return what was accepted."""
     journal = find_simulator(request).journal
@@ -111,8 +112,8 @@ async def read_journal(
 @get("/simulator/requests")
 async def read_requests(
     request: Request[Any, Any, Any],
-    since: int = 0,
-    limit: int = _LIMIT,
+    since: FromQuery[int] = 0,
+    limit: FromQuery[int] = _LIMIT,
 ) -> RequestPage:
     """Return every request to Graph, refused ones too."""
     found = find_simulator(request).journal.list_attempts(max(0, since), max(1, limit))
@@ -121,7 +122,7 @@ async def read_requests(
 
 @post("/simulator/inbound", status_code=202)
 async def write_inbound(
-    request: Request[Any, Any, Any], data: InboundDefinition
+    request: Request[Any, Any, Any], data: JSONBody[InboundDefinition]
 ) -> dict[str, Any]:
     """Let a customer write."""
     simulator = find_simulator(request)
@@ -147,7 +148,7 @@ async def list_faults(request: Request[Any, Any, Any]) -> dict[str, Any]:
 @post("/simulator/faults", status_code=200)
 async def add_faults(
     request: Request[Any, Any, Any],
-    data: list[Fault] | Fault,
+    data: JSONBody[list[Fault] | Fault],
 ) -> dict[str, Any]:
     """Append faults: a list, or one."""
     faults = find_simulator(request).faults
@@ -169,7 +170,7 @@ async def release_statuses(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 @post("/simulator/clock/advance", status_code=200)
-async def advance_clock(request: Request[Any, Any, Any], data: Advance) -> dict[str, Any]:
+async def advance_clock(request: Request[Any, Any, Any], data: JSONBody[Advance]) -> dict[str, Any]:
     """Move the simulator's time of day forward."""
     clock = find_simulator(request).clock
     clock.advance(data.seconds)
@@ -205,7 +206,7 @@ async def show_health(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 @get("/simulator/{tail:path}")
-async def refuse_control_path(tail: str) -> Response[dict[str, str]]:
+async def refuse_control_path(tail: FromPath[str]) -> Response[dict[str, str]]:
     """Answer control paths that do not exist."""
     return Response({"error": f"The control API has no {tail}."}, status_code=404)
 

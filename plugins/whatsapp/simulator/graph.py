@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response, route
+from litestar.params import FromPath
 
 from plugins.whatsapp.simulator.accidents import answer_html, reset, stall
 from plugins.whatsapp.simulator.accounts import MESSAGING, Waba, require_scope
@@ -36,7 +37,7 @@ _ENCODER: Final = msgspec.json.Encoder()
     http_method=["GET", "POST", "PUT", "PATCH", "DELETE"],
     request_max_body_size=_BODY_LIMIT,
 )
-async def answer_graph(request: Request[Any, Any, Any], tail: str) -> Response[bytes]:
+async def answer_graph(request: Request[Any, Any, Any], tail: FromPath[str]) -> Response[bytes]:
     """Answer a call to Graph and note how."""
     simulator: Simulator = request.app.state.simulator
     raw = await request.body()

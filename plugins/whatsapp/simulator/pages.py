@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response, get, post
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from markupsafe import Markup, escape
 
 from plugins.whatsapp.simulator.control import find_sender, find_simulator, read_customer
@@ -141,7 +142,7 @@ async def show_phones(request: Request[Any, Any, Any]) -> Response[str]:
 
 
 @get("/phones/{customer:str}")
-async def show_phone(request: Request[Any, Any, Any], customer: str) -> Response[str]:
+async def show_phone(request: Request[Any, Any, Any], customer: FromPath[str]) -> Response[str]:
     """Show one customer's phone."""
     simulator = find_simulator(request)
     customer = customer.removeprefix("+")
@@ -162,7 +163,7 @@ async def show_phone(request: Request[Any, Any, Any], customer: str) -> Response
 
 
 @post("/phones/{customer:str}/messages", request_max_body_size=_FORM_LIMIT)
-async def write_message(request: Request[Any, Any, Any], customer: str) -> Response[None]:
+async def write_message(request: Request[Any, Any, Any], customer: FromPath[str]) -> Response[None]:
     """Write to the business as this customer, or press a button of its message."""
     simulator = find_simulator(request)
     form = dict(parse_qsl((await request.body()).decode(errors="replace")))
