@@ -37,5 +37,3 @@ class ChannelTemplate(BusinessRow, Table, tablename="channel_template"):
     body = Text(default="")
     version = Integer(default=1)
     updated_at = Timestamptz(default=TimestamptzNow())
-
-

@@ -27,6 +27,10 @@ class Transaction(Protocol):
         """Run a statement and return its command tag."""
         ...
 
+    async def executemany(self, query: str, arguments: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once for each row of arguments, in one batch."""
+        ...
+
     async def fetch(self, query: str, *arguments: Any) -> list[Any]:
         """Return all rows."""
         ...

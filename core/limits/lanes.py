@@ -1,0 +1,135 @@
+"""Lanes: whose turn it is, and how much of the caps is left. All the lane SQL.
+
+The functions behind `claim`, `wake` and `sweep` stand in core/migrations/sql/lanes.sql.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from uuid import UUID
+
+    from core.channels.host import Transaction
+    from core.limits.tables import LaneState
+
+LEASE: Final = timedelta(seconds=30)
+"""How long a claimed message belongs to its worker (rulings A16)."""
+
+BURST_SHARE: Final = 10
+"""A lane above 32 a minute may burst a tenth of its minute cap."""
+
+LaneKey = tuple["UUID", str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message that is ours for the length of the lease."""
+
+    id: UUID
+    business_id: UUID
+    channel: str
+
+
+async def claim(
+    transaction: Transaction,
+    *,
+    lanes: int,
+    quantum: int,
+    token: UUID,
+    channels: Sequence[str],
+    lease: timedelta = LEASE,
+) -> list[Claimed]:
+    """Take due messages: at most `quantum` from each of at most `lanes` lanes.
+
+    The lane that waited longest comes first; the caps of each lane are exact.
+    """
+    rows = await transaction.fetch(
+        "SELECT id, business_id, channel FROM lane_claim($1, $2, $3, $4, $5)",
+        lanes,
+        quantum,
+        token,
+        lease,
+        list(channels),
+    )
+    return [Claimed(row["id"], row["business_id"], row["channel"]) for row in rows]
+
+
+async def wake(transaction: Transaction, keys: Collection[LaneKey]) -> int:
+    """Let lanes with due messages take their turn; returns how many were asleep.
+
+    Call it in a transaction of its own, after the commit that made the messages due: inside that
+    transaction a claim under way would not see them and could put the lane to sleep for ever.
+    """
+    if not keys:
+        return 0
+    woken: int = await transaction.fetchval(
+        "SELECT lane_wake($1, $2)", [key[0] for key in keys], [key[1] for key in keys]
+    )
+    return woken
+
+
+async def sweep(transaction: Transaction) -> int:
+    """Wake lanes that sleep past a due message; returns how many there were."""
+    swept: int = await transaction.fetchval("SELECT lane_sweep()")
+    return swept
+
+
+async def ensure(
+    transaction: Transaction, business_id: UUID, channel: str, state: LaneState, reason: str = ""
+) -> None:
+    """Make the lane of a connection, or let an existing one start or stop with it.
+
+    A lane that was suspended or killed stays so: a connection does not lift that.
+    """
+    await transaction.execute(
+        """
+        INSERT INTO lane (id, business_id, channel, state, reason, next_at, tz, cap_minute, burst,
+                          tokens, cap_day)
+        SELECT gen_random_uuid(), b.id, $2, $3, $4, clock_timestamp(), b.timezone, c.minute,
+               greatest(1, c.minute / $5), greatest(1, c.minute / $5), c.day
+        FROM business b CROSS JOIN LATERAL (
+            SELECT coalesce((b.settings ->> 'per_minute')::int, 60) AS minute,
+                   coalesce((b.settings ->> 'per_day')::int, 1000) AS day) c
+        WHERE b.id = $1
+        ON CONFLICT (business_id, channel) DO UPDATE
+        SET state = excluded.state, reason = excluded.reason, next_at = clock_timestamp()
+        WHERE lane.state NOT IN ('suspended', 'killed')
+        """,
+        business_id,
+        channel,
+        state,
+        reason,
+        BURST_SHARE,
+    )
+
+
+async def stop(transaction: Transaction, key: LaneKey, state: LaneState, reason: str) -> bool:
+    """Stop an active lane; returns False when it was not active."""
+    tag = await transaction.execute(
+        """
+        UPDATE lane SET state = $3, reason = $4
+        WHERE business_id = $1 AND channel = $2 AND state = 'active'
+        """,
+        key[0],
+        key[1],
+        state,
+        reason,
+    )
+    return tag != "UPDATE 0"
+
+
+async def postpone(transaction: Transaction, key: LaneKey, wait: timedelta) -> None:
+    """Let a whole lane rest: the provider asked this connection to slow down."""
+    await transaction.execute(
+        """
+        UPDATE lane SET next_at = greatest(next_at, clock_timestamp() + $3)
+        WHERE business_id = $1 AND channel = $2
+        """,
+        key[0],
+        key[1],
+        wait,
+    )
