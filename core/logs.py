@@ -28,6 +28,7 @@ from core.redaction import first_line, redact, redact_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
+    from types import TracebackType
 
     from structlog.typing import EventDict, Processor
 
@@ -71,7 +72,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
         ProcessorFormatter(
             foreign_pre_chain=before,
             processors=[_describe_exception, _render_for(settings.log_format)],
-            keep_exc_info=True,
+            keep_exc_info=False,  # or the library would append its own trace, in further lines
             keep_stack_info=False,
         )
     )
@@ -90,6 +91,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
 
 
 @contextmanager
@@ -185,6 +187,16 @@ def _described(error: BaseException) -> dict[str, Any]:
         "message": first_line(error),
         "frames": places[-_FRAMES:],
     }
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Log what ends the process like any other exception; Ctrl-C stays what it is."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger("core").critical("the process ends", exc_info=(kind, error, trace))
 
 
 class _LineHandler(logging.StreamHandler[Any]):

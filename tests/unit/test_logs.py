@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -21,6 +24,7 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT = Path(__file__).parents[2]
 HOSTILE = 'a\r\nb\x1b[31mred\x1b[0m "},{" \u202egnp.exe\u2066\u2028\u2029\x00\x7f\x85\ud800 \\'
 
 
@@ -30,11 +34,13 @@ def written() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     root = logging.getLogger()
     before = root.handlers[:], root.level
+    hook = sys.excepthook
     configure(Settings(environment="test"), stream)
     yield stream
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
     root.handlers[:], root.level = before
+    sys.excepthook = hook
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -125,6 +131,57 @@ def test_exceptions_are_logged_without_locals_and_further_lines(written: io.Stri
     assert line["exception"][0]["frames"][-1].endswith(" fail")
     for secret in ("hunter2", "Giulia"):
         assert secret not in written.getvalue()
+
+
+def test_a_librarys_exception_is_one_line(written: io.StringIO) -> None:
+    """The standard library appends a trace in further lines; here it does not."""
+    try:
+        raise_with_secret("hunter2")
+    except ValueError:
+        logging.getLogger("lib").exception("failed", stack_info=True)
+    (line,) = lines(written)
+    assert line["exception"][0]["type"] == "builtins.ValueError"
+    assert "hunter2" not in written.getvalue()
+
+
+def raise_with_secret(token: str) -> None:
+    """Fail with a secret in a local variable."""
+    raise ValueError(f"{len(token)} letters are too few")
+
+
+PROGRAM = """
+import logging, threading, warnings
+from core.logs import configure
+from core.settings import Settings
+configure(Settings())
+token = "hunter2"
+warnings.warn("old")
+logging.getLogger("uvicorn.error").info("started")
+logging.getLogger("lib").info("%d", token)
+raise ValueError("the end")
+"""
+
+
+def test_a_process_writes_lines_from_its_start_to_its_end() -> None:
+    """Warnings, libraries, broken records and the exception that ends it: all are JSON lines."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    found = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (done.returncode, done.stdout) == (1, "")
+    assert [line["event"].splitlines()[0] for line in found] == [
+        "<string>:7: UserWarning: old",
+        "started",
+        "log record lost",
+        "the process ends",
+    ]
+    assert found[-1]["exception"][0]["message"] == "the end"
+    assert "hunter2" not in done.stderr
 
 
 def test_members_of_a_group_are_named(written: io.StringIO) -> None:
