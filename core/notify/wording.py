@@ -1,0 +1,95 @@
+"""The values of a message: what the booking says, in the customer's words and time zone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+from babel.dates import format_date, format_time
+
+from core.channels.messages import Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from core.notify.events import Booking, EventCustomer
+
+NUMBERED: Final = "positional"
+_ORDER: Final = ("first_name", "business_name", "date", "time", "service")
+"""What the placeholders 1, 2, 3 ... of a numbered template stand for."""
+
+_FALLBACKS: Final = {"first_name": "-", "service": "-"}
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """What the values are made of; sealed with the message until it is sent (rulings B12)."""
+
+    business_name: str
+    timezone: str
+    customer: EventCustomer
+    booking: Booking | None = None
+
+
+def values(source: Source, language: str) -> dict[str, str]:
+    """Return every value that can be made, by name."""
+    customer, booking = source.customer, source.booking
+    found: dict[str, str | None] = {
+        "business_name": source.business_name,
+        "first_name": customer.first_name,
+        "last_name": customer.last_name,
+    }
+    if booking is not None:
+        found |= {
+            "service": booking.service,
+            "staff": booking.staff,
+            "location": booking.location,
+            "booking_ref": booking.ref,
+            "manage_url": booking.manage_url,
+        }
+        if booking.starts_at is not None:
+            local = booking.starts_at.astimezone(ZoneInfo(source.timezone))
+            found["date"] = format_date(local, "EEE d MMM", locale=language.replace("-", "_"))
+            found["time"] = format_time(local, "short", locale=language.replace("-", "_"))
+    return {name: value for name, value in found.items() if value}
+
+
+def parameters(
+    wanted: Sequence[str], known: Mapping[str, str]
+) -> tuple[tuple[Parameter, ...], tuple[str, ...]]:
+    """Fill a template's placeholders.
+
+    Args:
+        wanted: the placeholders in the template's order: names, or 1, 2, 3 ...
+        known: the values by name.
+
+    Returns:
+        The filled placeholders, and the names for which there is no value.
+    """
+    filled: list[Parameter] = []
+    missing: list[str] = []
+    for placeholder in wanted:
+        name = meaning(placeholder)
+        value = known.get(name) or _FALLBACKS.get(name)
+        if value is None:
+            missing.append(name)
+        else:
+            filled.append(Parameter(name=placeholder, value=value))
+    return tuple(filled), tuple(missing)
+
+
+def meaning(placeholder: str) -> str:
+    """Return the value's name that a placeholder stands for."""
+    if placeholder.isdigit() and 1 <= int(placeholder) <= len(_ORDER):
+        return _ORDER[int(placeholder) - 1]
+    return placeholder
+
+
+def language_chain(*preferences: str | None) -> tuple[str, ...]:
+    """Return the languages to try, in order: each preference, then its base, then English."""
+    chain: list[str] = []
+    for preference in (*preferences, "en"):
+        if preference:
+            tag = preference.replace("-", "_")
+            chain += [tag, tag.partition("_")[0]]
+    return tuple(dict.fromkeys(chain))
