@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
@@ -23,6 +24,7 @@ _ITEMS: Final = 64
 _KEY_CHARACTERS: Final = 128
 _TAIL: Final = 512  # longer than any secret that a cut could leave half of
 _BIGGEST: Final = 2**64
+_WIDEST: Final = 4  # bytes of a character in UTF-8
 
 _TELLING_WORDS: Final = frozenset(
     {
@@ -121,8 +123,16 @@ _PATTERNS: Final = tuple(
         (r"(?<![\w-])(?:00)?\d{10,15}(?!\w)", MASK),
     )
 )
+_MARKS: Final = (
+    *("@", "+", "%", "\\", "://", "code=", "pin", "token", "secret", "passw", "apikey", "api_key"),
+    *("wamid", "bearer", "basic", "eaa", "pb_", "whsec_"),
+)
+"""What no pattern but the last can do without: most texts hold none and are done after a look."""
+
+_LONG_NUMBER: Final = re.compile(r"\d{10}")
 
 
+@lru_cache(maxsize=2048)
 def is_telling(name: str) -> bool:
     """Tell whether a field of this name may hold what must not be logged."""
     plain = _CAMEL.sub("_", name).lower().replace("-", "_").replace(".", "_")
@@ -138,11 +148,16 @@ def scrub(text: str) -> str:
         text = text[:LIMIT_BYTES]
         blank = max(text.rfind(" ", LIMIT_BYTES - _TAIL), text.rfind("\n", LIMIT_BYTES - _TAIL))
         text = text[: blank if blank > 0 else LIMIT_BYTES - _TAIL]
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
+    lowered = text.lower()
+    if any(mark in lowered for mark in _MARKS) or _LONG_NUMBER.search(text):
+        for pattern, replacement in _PATTERNS:
+            text = pattern.sub(replacement, text)
+    if not cut and len(text) * _WIDEST <= LIMIT_BYTES:
+        return text
     encoded = text.encode("utf-8", "surrogatepass")
-    if len(encoded) > LIMIT_BYTES - len("…"):
-        text, cut = encoded[: LIMIT_BYTES - len("…".encode())].decode("utf-8", "ignore"), True
+    room = LIMIT_BYTES - len("…".encode())
+    if len(encoded) > room:
+        text, cut = encoded[:room].decode("utf-8", "ignore"), True
     return f"{text}…" if cut else text
 
 
