@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from core.channels.channel import Channel
     from core.channels.host import Host
+    from core.channels.messages import Check
     from core.channels.tables import MessageLog
+    from core.ids import BusinessId
 
 CONTRACT: Final = 1
 """The number of this contract; a plugin states the one it was written for."""
@@ -54,6 +56,23 @@ class Action:
 
     name: str
     description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectField:
+    """One thing the host asks for when a business is connected to this channel.
+
+    Attributes:
+        name: lower-case words joined by hyphens; `patchbay connect` makes it an option.
+        title: what people call it.
+        secret: True when it is never shown nor given on a command line, only typed or piped in.
+        help: one sentence on where to find it.
+    """
+
+    name: str
+    title: str
+    secret: bool = False
+    help: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +167,38 @@ class ChannelPlugin(ABC):
     def personal_data(self) -> Sequence[PersonalData]:
         """Return the tables that hold facts about customers."""
         return ()
+
+    def connect_fields(self) -> Sequence[ConnectField]:
+        """Return what must be known to connect a business."""
+        return ()
+
+    async def connect(
+        self, host: Host, business_id: BusinessId, values: Mapping[str, str]
+    ) -> Sequence[Check]:
+        """Connect a business with the values of the fields, by name; safe to repeat.
+
+        Without an own version: an account of the channel's name and the business is active at
+        once, as suits a channel whose provider knows no accounts.
+
+        Returns:
+            What was looked at, with advice where it is red.
+
+        Raises:
+            InvalidInputError: a value is missing or does not fit.
+            SendError: the provider refused, or could not be asked.
+        """
+        from core.channels.host import Connection  # noqa: PLC0415 - only who connects needs it
+        from core.channels.messages import Check, ConnectionState  # noqa: PLC0415 - as above
+
+        del values
+        account = Connection(
+            business_id=business_id,
+            account_ref=f"{self.name}:{business_id}",
+            state=ConnectionState.ACTIVE,
+        )
+        async with host.begin() as transaction:
+            await host.catalogue.put_connections(transaction, [account])
+        return [Check(name="connected", passed=True, detail=f"{self.title} is ready.")]
 
     def message_log(self) -> type[MessageLog] | None:
         """Return the table the host keeps this channel's log in, if it has its own."""
