@@ -129,7 +129,7 @@ _MARKS: Final = (
 )
 """What no pattern but the last can do without: most texts hold none and are done after a look."""
 
-_LONG_NUMBER: Final = re.compile(r"\d{10}")
+_LONG_NUMBER: Final = re.compile(r"(?<![\w-])\d{10}")
 
 
 @lru_cache(maxsize=2048)
