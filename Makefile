@@ -62,9 +62,9 @@ wheel: dev-environment ## Build the wheel into dist/
 
 lock: ## Resolve the requirements anew (needs uv and the network)
 	"$(UV)" pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links --python-version 3.11 -q -o requirements.lock
+		--python-version 3.11 -q -o requirements.lock
 	"$(UV)" pip compile pyproject.toml --group dev -c requirements.lock --universal --generate-hashes --no-header \
-		--no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 -q -o requirements-dev.lock
+		--no-annotate --python-version 3.11 -q -o requirements-dev.lock
 
 clean: ## Delete the environment, caches and builds (not the demo's data: make demo RESET=1)
 	@rm -rf .venv .patchbay dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
