@@ -1,0 +1,104 @@
+"""What WhatsApp adds to the host; everything heavy is imported when it is asked for."""
+
+# The methods import what they need, so that no process loads what it never uses.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.channels.plugin import Action, ChannelPlugin, PersonalData
+from plugins.whatsapp.settings import WhatsAppSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from litestar.types import ControllerRouterHandler
+
+    from core.channels.channel import Channel
+    from core.channels.host import Host
+    from core.channels.plugin import Schedule, Screen, Task
+    from core.channels.tables import MessageLog
+
+
+class WhatsAppPlugin(ChannelPlugin):
+    """Adds WhatsApp through Meta's Cloud API."""
+
+    name = "whatsapp"
+    title = "WhatsApp"
+    address_kind = "phone"
+    settles_by_callback = True
+    settings = WhatsAppSettings
+
+    def channel(self, host: Host) -> Channel:
+        """Build the channel."""
+        from plugins.whatsapp.channel import WhatsAppChannel
+
+        return WhatsAppChannel(host)
+
+    def routes(self, host: Host) -> Sequence[ControllerRouterHandler]:
+        """Return the handlers under `/v1/channels/whatsapp`."""
+        from plugins.whatsapp.routes import routes
+
+        return routes(host)
+
+    def tasks(self, host: Host) -> Sequence[Task]:
+        """Return the functions the worker may run."""
+        from plugins.whatsapp.tasks import tasks
+
+        return tasks(host)
+
+    def schedules(self, host: Host) -> Sequence[Schedule]:
+        """Return the timetable."""
+        from plugins.whatsapp.tasks import schedules
+
+        del host
+        return schedules()
+
+    def screens(self) -> Sequence[Screen]:
+        """Return the tables to show in the admin."""
+        from plugins.whatsapp.admin import screens
+
+        return screens()
+
+    def actions(self) -> Sequence[Action]:
+        """Return the permissions this channel adds."""
+        return (
+            Action(
+                name="whatsapp.connect",
+                description="Connect, replace and remove WhatsApp numbers.",
+            ),
+            Action(
+                name="whatsapp.templates.sync",
+                description="Read the templates back from Meta.",
+            ),
+        )
+
+    def personal_data(self) -> Sequence[PersonalData]:
+        """Return the tables that hold facts about customers."""
+        from plugins.whatsapp.tables import WhatsappMessageLog
+
+        log = WhatsappMessageLog
+        return (
+            PersonalData(
+                table=log,
+                customer=log.customer_id,
+                recorded_at=log.timestamp,
+                content=(log.content_snapshot, log.provider_message_id, log.address_hash),
+            ),
+        )
+
+    def message_log(self) -> type[MessageLog]:
+        """Return the table the host keeps this channel's log in."""
+        from plugins.whatsapp.tables import WhatsappMessageLog
+
+        return WhatsappMessageLog
+
+    def error_words(self) -> Mapping[str, tuple[str, str]]:
+        """Return Meta's codes in plain words, and what to do."""
+        from plugins.whatsapp.failures import words
+
+        return words()
+
+
+plugin = WhatsAppPlugin()
