@@ -86,17 +86,6 @@ def test_only_browser_tests_may_be_skipped() -> None:
     assert skipped == []
 
 
-def test_imports_are_absolute() -> None:
-    """One module has one name."""
-    relative = [
-        f"{short(path)}:{node.lineno}"
-        for path in sources(*PRODUCT, "tests")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ImportFrom) and node.level
-    ]
-    assert relative == []
-
-
 def test_the_environment_has_one_reader() -> None:
     """Settings come from one place; the simulator, a program of its own, reads its options."""
     readers = {
