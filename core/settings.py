@@ -55,6 +55,7 @@ _FILE: Final = "_FILE"
 _FILE_LIMIT: Final = 65_536
 _DATABASE_SCHEMES: Final = ("postgresql", "postgres")
 _QUEUE_SCHEMES: Final = ("redis", "rediss", *_DATABASE_SCHEMES)
+_SECRET_WORDS: Final = frozenset({"secret", "token", "password", "key", "pin", "credentials"})
 _KNOWN: Final = frozenset(variable.name for variable in VARIABLES)
 
 
@@ -188,10 +189,21 @@ def unknown_variables(settings: Settings, shapes: Mapping[str, type[msgspec.Stru
 def _declared(shapes: Mapping[str, type[msgspec.Struct]]) -> dict[str, bool]:
     """Return the channels' variables, and whether each is a secret."""
     return {
-        variable_of(slug, entry.name): Secret in (entry.type, *get_args(entry.type))
+        variable_of(slug, entry.name): _is_secret(entry)
         for slug, shape in shapes.items()
         for entry in msgspec.structs.fields(shape)
     }
+
+
+def _is_secret(entry: msgspec.structs.FieldInfo) -> bool:
+    """Tell by type, by mark (`Meta(extra={"secret": True})`), or to be safe by name."""
+    kinds = (entry.type, *get_args(entry.type))
+    marks = [kind.extra or {} for kind in kinds if isinstance(kind, msgspec.Meta)]
+    return (
+        Secret in kinds
+        or any(mark.get("secret") for mark in marks)
+        or not _SECRET_WORDS.isdisjoint(entry.name.split("_"))
+    )
 
 
 def _shown(settings: Settings, variable: Variable) -> str:

@@ -9,6 +9,7 @@ import pickle
 import secrets
 import stat
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import pytest
@@ -41,6 +42,8 @@ class ChannelOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     app_secret: Secret
     app_id: str = "none"
+    marked: Annotated[str, msgspec.Meta(extra={"secret": True})] = ""
+    verify_token: str = ""
     tries: int = 3
     slowness: float | None = None
     loud: bool = False
@@ -275,6 +278,8 @@ def test_description_shows_no_secret() -> None:
             "PATCHBAY_QUEUE_URL": "rediss://:hunter2@queue.internal:6379/0?password=hunter2",
             "PATCHBAY_INDEX_KEY": SECOND,
             "PATCHBAY_WHATSAPP_APP_SECRET": "hunter2",
+            "PATCHBAY_WHATSAPP_MARKED": "hunter2",
+            "PATCHBAY_WHATSAPP_VERIFY_TOKEN": "hunter2",
             "PATCHBAY_WHATSAPP_APP_ID": "4711",
             "PATCHBAY_WHATSAPP_STRANGE": "hunter2",
         }
