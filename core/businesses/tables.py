@@ -22,7 +22,7 @@ class Business(Table, tablename="business"):
     """A tenant: a salon, a clinic. `ref` is the id the booking system gave it."""
 
     id = UUID(default=UUIDv7(), primary_key=True)
-    ref = Varchar(length=64, unique=True)
+    ref = Varchar(length=64, unique=True)  # type: ignore[assignment]  # Table.ref is not used
     name = Varchar(length=200)
     timezone = Varchar(length=64, default="UTC")
     country = Varchar(length=2, default="")

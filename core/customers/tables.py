@@ -21,7 +21,7 @@ class AddressKind(StrEnum):
 class Customer(BusinessRow, Table, tablename="customer"):
     """A person as one business knows them; `ref` is the booking system's id."""
 
-    ref = Varchar(length=64)
+    ref = Varchar(length=64)  # type: ignore[assignment]  # Table.ref is not used
     name_sealed = Bytea(null=True, default=None)
     locale = Varchar(length=16, null=True, default=None)
     timezone = Varchar(length=64, null=True, default=None)

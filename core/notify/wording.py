@@ -9,11 +9,10 @@ import msgspec
 from babel.dates import format_date, format_time
 
 from core.channels.messages import Parameter
+from core.notify.events import Booking, EventCustomer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from core.notify.events import Booking, EventCustomer
 
 NUMBERED: Final = "positional"
 _ORDER: Final = ("first_name", "business_name", "date", "time", "service")

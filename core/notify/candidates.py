@@ -1,0 +1,183 @@
+"""The facts behind decisions: one statement for all notices of a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from core.notify.policy import Facts
+from core.notify.wording import Source, language_chain, parameters, values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from core.businesses.store import BusinessRow
+    from core.channels.host import Transaction
+    from core.notify.events import NotificationEvent
+    from core.notify.rules import Rule
+    from core.notify.services import Services
+
+_FACTS: Final = """
+SELECT k.place, n.id AS connection_id, t.id AS template_id, t.usable, t.language, t.category,
+       t.parameters, t.version, a.id AS address_id, u.id AS suppression_id,
+       c.id AS consent_id, c.opt_in, c.revoked_at, m.opt_in AND m.revoked_at IS NULL AS marketing,
+       v.newest
+FROM unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+    AS k(place, customer_id, channel, kind, template, languages, booking_ref)
+LEFT JOIN LATERAL (
+    SELECT x.id FROM channel_connection x
+    WHERE x.business_id = $1 AND x.channel = k.channel AND x.state = 'active'
+    ORDER BY x.is_default DESC, x.id LIMIT 1) n ON true
+LEFT JOIN LATERAL (
+    SELECT x.* FROM channel_template x
+    WHERE x.business_id = $1 AND x.channel = k.channel AND x.name = k.template
+      AND x.language = ANY (string_to_array(k.languages, ','))
+    ORDER BY x.usable DESC, array_position(string_to_array(k.languages, ','), x.language::text)
+    LIMIT 1) t ON true
+LEFT JOIN LATERAL (
+    SELECT x.id, x.address_hash FROM customer_address x
+    WHERE x.business_id = $1 AND x.customer_id = k.customer_id AND x.kind = k.kind
+      AND x.address_sealed IS NOT NULL
+    ORDER BY x.is_primary DESC, x.id DESC LIMIT 1) a ON true
+LEFT JOIN suppression u ON u.business_id = $1 AND u.channel = k.channel
+    AND u.address_hash = a.address_hash
+LEFT JOIN customer_consents c ON c.business_id = $1 AND c.customer_id = k.customer_id
+    AND c.channel = k.channel AND c.purpose = 'transactional'
+LEFT JOIN customer_consents m ON m.business_id = $1 AND m.customer_id = k.customer_id
+    AND m.channel = k.channel AND m.purpose = 'marketing'
+LEFT JOIN LATERAL (
+    SELECT max(e.booking_version) AS newest FROM event e
+    WHERE e.business_id = $1 AND e.booking_ref = k.booking_ref) v ON true
+ORDER BY k.place
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """The customer of an event, as stored."""
+
+    id: UUID
+    locale: str | None
+    timezone: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One message that an event asks for, before anything is decided."""
+
+    event: NotificationEvent
+    event_id: UUID
+    rule: Rule
+    channel: str
+    person: Person
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A notice with the facts about it, and what the outbox row needs if all say yes."""
+
+    notice: Notice
+    facts: Facts
+    language: str
+    template_version: int
+    parameters: tuple[str, ...]
+    address_id: UUID | None
+    connection_id: UUID | None
+    marketing: bool
+
+
+async def channel_order(
+    transaction: Transaction, services: Services, business: BusinessRow
+) -> tuple[str, ...]:
+    """Return the channels to consider for a business: its own order, else the connected ones."""
+    if business.settings.channels:
+        return business.settings.channels
+    rows = await transaction.fetch(
+        """
+        SELECT channel FROM channel_connection WHERE business_id = $1
+        GROUP BY channel ORDER BY bool_or(state = 'active') DESC, channel DESC
+        """,
+        business.id,
+    )
+    return tuple(row["channel"] for row in rows) or tuple(sorted(services.channels, reverse=True))
+
+
+async def look_up(
+    transaction: Transaction,
+    services: Services,
+    business: BusinessRow,
+    notices: Sequence[Notice],
+    now: datetime,
+) -> list[Candidate]:
+    """Collect the facts about every notice of a request in one statement."""
+    if not notices:
+        return []
+    chains = [language_chain(notice.person.locale, business.default_locale) for notice in notices]
+    plugins = services.registry.plugins
+    rows = await transaction.fetch(
+        _FACTS,
+        business.id,
+        list(range(len(notices))),
+        [notice.person.id for notice in notices],
+        [notice.channel for notice in notices],
+        [
+            plugins[notice.channel].address_kind if notice.channel in plugins else "phone"
+            for notice in notices
+        ],
+        [notice.rule.template for notice in notices],
+        [",".join(chain) for chain in chains],
+        [notice.event.booking.ref if notice.event.booking else None for notice in notices],
+    )
+    return [
+        _candidate(services, business, notice, row, chain[0], now)
+        for notice, row, chain in zip(notices, rows, chains, strict=True)
+    ]
+
+
+def _candidate(
+    services: Services,
+    business: BusinessRow,
+    notice: Notice,
+    row: Mapping[str, Any],
+    preferred: str,
+    now: datetime,
+) -> Candidate:
+    booking = notice.event.booking
+    language = row["language"] or preferred
+    wanted = tuple(row["parameters"] or ())
+    _, missing = parameters(wanted, values(notice.source, language))
+    version = booking.version if booking else None
+    facts = Facts(
+        now=now,
+        channel_loaded=notice.channel in services.channels,
+        channel_enabled=business.killed_at is None
+        and notice.channel not in business.settings.channels_off,
+        connected=row["connection_id"] is not None,
+        connection=str(row["connection_id"] or ""),
+        template_found=row["template_id"] is not None,
+        template_usable=bool(row["usable"]),
+        template=f"{notice.rule.template} ({language}) version {row['version'] or 0}",
+        marketing=row["category"] == "marketing",
+        consent_id=str(row["consent_id"] or ""),
+        opted_in=bool(row["opt_in"]) and row["revoked_at"] is None,
+        revoked=row["revoked_at"] is not None,
+        marketing_opted_in=bool(row["marketing"]),
+        address_known=row["address_id"] is not None,
+        address_suppressed=row["suppression_id"] is not None,
+        missing=missing if row["template_id"] is not None else (),
+        useful_until=booking.starts_at if booking else None,
+        superseded=version is not None and row["newest"] is not None and version < row["newest"],
+    )
+    return Candidate(
+        notice=notice,
+        facts=facts,
+        language=language,
+        template_version=row["version"] or 0,
+        parameters=wanted,
+        address_id=row["address_id"],
+        connection_id=row["connection_id"],
+        marketing=row["category"] == "marketing",
+    )

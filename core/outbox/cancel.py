@@ -1,0 +1,65 @@
+"""Stops messages that wait: the half of every change that must stop a send (rulings B3).
+
+Call it in the transaction that changes the truth. Rows are locked in id order and waited for: a
+row that `begin` has locked is either still ours afterwards, or in flight and left alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from core.channels.host import Transaction
+
+_CANCEL: Final = """
+WITH stopped AS MATERIALIZED (
+    SELECT o.id FROM notification_outbox o
+    WHERE o.business_id = $1 AND o.phase IN ('waiting', 'leased') AND {condition}
+    ORDER BY o.id FOR UPDATE)
+UPDATE notification_outbox o
+SET status = 'canceled', phase = 'final', reason = $2, lease_token = NULL, lease_until = NULL,
+    next_retry_at = NULL, sequence = o.sequence + 1, updated_at = clock_timestamp()
+FROM stopped s WHERE o.id = s.id AND o.phase IN ('waiting', 'leased')
+RETURNING o.id
+"""
+
+
+async def bookings(
+    transaction: Transaction, business_id: UUID, refs: Sequence[str], reason: str
+) -> list[UUID]:
+    """Cancel what waits for these bookings; returns the messages that were stopped."""
+    condition = "o.booking_ref = ANY ($3)"
+    rows = await transaction.fetch(
+        _CANCEL.format(condition=condition), business_id, reason, list(refs)
+    )
+    return [row["id"] for row in rows]
+
+
+async def customer(
+    transaction: Transaction, business_id: UUID, customer_id: UUID, channel: str, reason: str
+) -> list[UUID]:
+    """Cancel what waits for one customer on one channel."""
+    condition = "o.customer_id = $3 AND o.channel = $4"
+    rows = await transaction.fetch(
+        _CANCEL.format(condition=condition), business_id, reason, customer_id, channel
+    )
+    return [row["id"] for row in rows]
+
+
+async def in_flight(
+    transaction: Transaction, business_id: UUID, customer_id: UUID, channel: str
+) -> int:
+    """Count the messages to a customer that are on their way to the provider right now."""
+    count: int = await transaction.fetchval(
+        """
+        SELECT count(*) FROM notification_outbox
+        WHERE business_id = $1 AND customer_id = $2 AND channel = $3 AND phase = 'in_flight'
+        """,
+        business_id,
+        customer_id,
+        channel,
+    )
+    return count
