@@ -27,3 +27,7 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Move the time of day forward."""
         self._offset += seconds
+
+    def reset(self) -> None:
+        """Go back to the machine's time."""
+        self._offset = 0.0

@@ -77,7 +77,9 @@ def read_customer(text: str) -> str:
 
 
 @post("/simulator/accounts", status_code=200)
-async def put_account(request: Request[Any, Any, Any], data: JSONBody[AccountDefinition]) -> dict[str, Any]:
+async def put_account(
+    request: Request[Any, Any, Any], data: JSONBody[AccountDefinition]
+) -> dict[str, Any]:
     """Create or change an account."""
     return describe_account(find_simulator(request).accounts.upsert(data))
 
@@ -170,7 +172,9 @@ async def release_statuses(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 @post("/simulator/clock/advance", status_code=200)
-async def advance_clock(request: Request[Any, Any, Any], data: JSONBody[Advance]) -> dict[str, Any]:
+async def advance_clock(
+    request: Request[Any, Any, Any], data: JSONBody[Advance]
+) -> dict[str, Any]:
     """Move the simulator's time of day forward."""
     clock = find_simulator(request).clock
     clock.advance(data.seconds)

@@ -128,9 +128,13 @@ class Delivery:
             self._spawn(self._send(payload))
 
     def clear(self) -> None:
-        """Forget statuses that are not due yet."""
+        """Forget what is not delivered yet, and what was counted."""
         self._due.clear()
         self._held.clear()
+        for task in self._tasks:
+            task.cancel()
+        self.counts.clear()
+        self.last_error = ""
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

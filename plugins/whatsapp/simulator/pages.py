@@ -163,7 +163,9 @@ async def show_phone(request: Request[Any, Any, Any], customer: FromPath[str]) -
 
 
 @post("/phones/{customer:str}/messages", request_max_body_size=_FORM_LIMIT)
-async def write_message(request: Request[Any, Any, Any], customer: FromPath[str]) -> Response[None]:
+async def write_message(
+    request: Request[Any, Any, Any], customer: FromPath[str]
+) -> Response[None]:
     """Write to the business as this customer, or press a button of its message."""
     simulator = find_simulator(request)
     form = dict(parse_qsl((await request.body()).decode(errors="replace")))

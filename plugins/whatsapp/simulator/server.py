@@ -70,7 +70,8 @@ def open_socket(host: str, port: int) -> socket.socket:
     """Bind to the port, or to the next free one when it is taken; raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in [port] if port == 0 else range(port, min(port + _PORTS_TRIED, 65_536)):
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # Named as TCP: asyncio switches Nagle's delay off only for sockets that say so.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))

@@ -58,7 +58,8 @@ class Simulator:
         self.journal.close()
 
     def reset(self) -> None:
-        """Forget accounts, messages, faults and what was counted."""
+        """Forget accounts, messages, faults, added time and what was counted."""
+        self.clock.reset()
         self.delivery.clear()
         self.accounts.clear()
         self.journal.clear()
