@@ -78,7 +78,11 @@ def prepare_home(home: Path) -> None:
     """
     root = os.geteuid() == 0
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o711 if root else 0o700)
+        missing = [each for each in (home, *home.parents) if not each.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if root:
+                folder.chmod(0o711)
         if not is_ours(home) and any(home.iterdir()):
             raise ConfigurationError(
                 f"The data folder {home} holds something else: name an empty one."

@@ -272,7 +272,7 @@ def _wheel_binaries(home: Path, major: int) -> Path:
     for install in (Path(place, name) for place in places for name in names):
         found = install / "bin" / "postgres"
         if found.is_file() and _major_of(install / "bin") == major:
-            return (_reachable(install, home) if os.geteuid() == 0 else install) / "bin"
+            return (reachable(install, home) if os.geteuid() == 0 else install) / "bin"
     raise ConfigurationError(
         f"The embedded PostgreSQL {major} ({_WHEEL}) is not installed or not made for "
         f"this machine ({sys.platform}): {ADVICE}."
@@ -289,16 +289,25 @@ def _major_of(binaries: Path) -> int:
         raise ConfigurationError(f"No PostgreSQL can be run from {binaries}: {ADVICE}.") from None
 
 
-def _reachable(install: Path, home: Path) -> Path:
+def reachable(install: Path, home: Path) -> Path:
+    """Return the programs themselves, or a copy beside the data where 'nobody' cannot go."""
     if open_to_all(install):
         return install
-    copy = home / f"{install.name}-{version(_WHEEL)}"
-    if not copy.exists():
-        draft = copy.with_suffix(".new")
+    package = install.parent
+    place = home / f"{_PACKAGE}-{version(_WHEEL)}"
+    if not place.exists():
+        draft = place.with_name(place.name + ".new")
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(install, draft, symlinks=True, ignore=shutil.ignore_patterns("include"))
-        draft.rename(copy)
-    return copy
+        # The programs look for their libraries in a folder beside the package.
+        for source in (install, package.with_name(f"{_PACKAGE}.libs")):
+            if source.exists():
+                target = draft / source.relative_to(package.parent)
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("include"))
+        for path in (draft, *draft.rglob("*")):
+            mode = path.stat().st_mode
+            path.chmod(mode | (mode & 0o500) >> 6)
+        draft.rename(place)
+    return place / package.name / install.name
 
 
 def _failure(what: str, output: str) -> str:

