@@ -28,7 +28,7 @@ NOTIFICATION: Final = "ntf"
 DECISION: Final = "dec"
 CONSENT: Final = "cns"
 
-REF_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,64}$"
+REF_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,64}$(?!\n)"
 """Ids that the caller chooses (business, customer, booking): its own text (rulings A10)."""
 
 _ENCODED: Final = re.compile(r"^[a-z2-7]{26}$")
@@ -59,7 +59,7 @@ def inward(prefix: str, text: str) -> UUID:
         NotFoundError: it cannot be one of ours; a malformed id looks like a missing one.
     """
     head, _, tail = text.partition("_")
-    if head != prefix or not _ENCODED.match(tail):
+    if head != prefix or not _ENCODED.fullmatch(tail):
         raise NotFoundError(f"There is no {prefix} id like this.")
     value = UUID(bytes=base64.b32decode(tail.upper() + "======"))
     if outward(head, value) != text:  # the last letter holds two bits that must be zero

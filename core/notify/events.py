@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 Ref = Annotated[
     str,
     Meta(
-        # `$` alone would let a line break at the end through.
-        pattern=REF_PATTERN + r"(?!\n)",
+        pattern=REF_PATTERN,
         description="An id that the caller chose: up to 64 of A-Za-z0-9._:-",
         examples=["salon-aurora"],
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 NUMBERED: Final = "positional"
 _ORDER: Final = ("first_name", "business_name", "date", "time", "service")
 """What the placeholders 1, 2, 3 ... of a numbered template stand for."""
+
+_PLACEHOLDER: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 _FALLBACKS: Final = {"first_name": "-", "service": "-"}
 
@@ -92,3 +95,9 @@ def language_chain(*preferences: str | None) -> tuple[str, ...]:
             tag = preference.replace("-", "_")
             chain += [tag, tag.partition("_")[0]]
     return tuple(dict.fromkeys(chain))
+
+
+def preview(body: str, filled: Sequence[Parameter]) -> str:
+    """Return a template's text with its placeholders filled; values are never read again."""
+    known = {parameter.name: parameter.value for parameter in filled}
+    return _PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), body)

@@ -1,0 +1,282 @@
+"""From a claimed message to its record: begin, hand over, record.
+
+No transaction is held while a provider is called (rulings B11): `begin_batch` commits before the
+first byte leaves, and `record_batch` opens a new one for all the answers of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from random import random
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from core.alerts.store import raise_alert
+from core.channels.messages import ConnectionState, OutboundMessage
+from core.errors import (
+    CredentialsRejectedError,
+    OutcomeUnknownError,
+    SendError,
+    ThrottledError,
+    ThrottleScope,
+)
+from core.ids import NOTIFICATION, BusinessId, CustomerId, outward
+from core.limits import lanes
+from core.limits.tables import LaneState
+from core.notify import message_log, wording
+from core.notify.outcomes import ValueMissingError, outcome_of
+from core.outbox import store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from core.channels.host import Transaction
+    from core.limits.lanes import LaneKey
+    from core.notify.services import Services
+
+log = structlog.get_logger()
+
+SAFETY: Final = store.MARGIN
+"""The request must leave this long before the lease ends: longer than the HTTP timeout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A message that is in flight: it must be handed over once, now, and recorded.
+
+    Attributes:
+        message: what to hand over; None when a value is missing, which fails it unsent.
+        deadline: monotonic seconds after which the bytes must not leave any more.
+    """
+
+    id: UUID
+    business_id: UUID
+    customer_id: UUID
+    channel: str
+    message: OutboundMessage | None
+    missing: tuple[str, ...]
+    attempt: int
+    retry_count: int
+    deadline: float
+    text: str
+    address_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendResult:
+    """What the provider, or its silence, said."""
+
+    begun: Begun
+    provider_message_id: str = ""
+    error: SendError | None = None
+
+
+async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> list[Begun]:
+    """Look a last time at claimed messages; those that may go are in flight when this returns.
+
+    Args:
+        services: the process's parts.
+        token: the lease of the claim.
+        ids: at most `store.MAX_BEGIN` claimed messages.
+    """
+    started = services.clock.monotonic()
+    async with services.database.engine() as transaction:
+        rows = await store.begin(transaction, token, ids)
+    begun: list[Begun] = []
+    for row in rows:
+        if row.verdict == store.GO:
+            begun.append(_prepare(services, row, started))
+        else:
+            await log.ainfo(
+                "delivery.not_begun", id=outward(NOTIFICATION, row.id), verdict=row.verdict
+            )
+    return begun
+
+
+async def hand_over(services: Services, begun: Begun) -> SendResult:
+    """Give one message to its channel; whatever happens becomes a result."""
+    channel = services.channels.get(begun.channel)
+    if begun.message is None:
+        return SendResult(begun=begun, error=ValueMissingError(", ".join(begun.missing)))
+    if channel is None:
+        return _not_sent(begun, "the channel is not loaded here", timedelta(minutes=1))
+    if services.clock.monotonic() >= begun.deadline:
+        # A process that slept past its lease must not send: somebody else may decide by now.
+        return _not_sent(begun, "slept past the deadline", timedelta(0))
+    try:
+        receipt = await channel.send(begun.message)
+    except SendError as error:
+        return SendResult(begun=begun, error=error)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it may have sent
+        await log.aexception("delivery.channel_fault", id=begun.message.callback_id)
+        return SendResult(
+            begun=begun, error=OutcomeUnknownError(type(error).__name__, code="channel-fault")
+        )
+    return SendResult(begun=begun, provider_message_id=receipt.provider_message_id)
+
+
+async def record_batch(
+    services: Services, token: UUID, results: Sequence[SendResult]
+) -> set[LaneKey]:
+    """Write down what became of a batch, in one transaction.
+
+    Returns:
+        The lanes to wake: those with messages that are due again.
+    """
+    records = [_recorded(services, result) for result in results]
+    async with services.database.engine() as transaction:
+        applied = await store.record(transaction, token, records)
+        accepted = [one for one in results if one.error is None]
+        await message_log.write_outbound(services, transaction, accepted)
+        await _follow_up(services, transaction, results)
+    for record in records:
+        if not applied.get(record.id):
+            await log.awarning("delivery.fenced", id=outward(NOTIFICATION, record.id))
+    return {
+        (result.begun.business_id, result.begun.channel)
+        for result, record in zip(results, records, strict=True)
+        if record.outcome in {"retry", "wait"}
+    }
+
+
+async def sweep(services: Services, grace: timedelta = timedelta(seconds=120)) -> set[LaneKey]:
+    """Deal with leases that ended and with what stays unconfirmed; returns lanes to wake."""
+    settled = {
+        slug for slug, plugin in services.registry.plugins.items() if plugin.settles_by_callback
+    }
+    others = sorted(set(services.channels) - settled)
+    async with services.database.engine() as transaction:
+        touched = await store.sweep(transaction)
+        await store.close_unconfirmed(transaction, others, grace)
+        for one in touched:
+            if one.became == "unconfirmed":
+                await _doubt(transaction, one.business_id, one.channel)
+    return {(one.business_id, one.channel) for one in touched if one.became == "waiting"}
+
+
+def _not_sent(begun: Begun, detail: str, wait: timedelta) -> SendResult:
+    """A message that surely did not leave, through no fault of its own: not counted as a try."""
+    scope = ThrottleScope.RECIPIENT
+    return SendResult(begun=begun, error=ThrottledError(detail, scope=scope, retry_after=wait))
+
+
+def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:
+    """Open the seals, fill the template and set the deadline."""
+    business = str(row.business_id)
+    source = _open_source(services, row)
+    known = wording.values(source, row.language_code) if source else {}
+    filled, missing = wording.parameters(row.parameters or (), known)
+    address = ""
+    if row.address_sealed is not None:
+        context = ("customer_address", "address_sealed", business, str(row.address_id))
+        address = services.vault.open(row.address_sealed, context=context).decode()
+    message = OutboundMessage(
+        callback_id=outward(NOTIFICATION, row.id),
+        business_id=BusinessId(row.business_id),
+        customer_id=CustomerId(row.customer_id),
+        account=row.account_ref or "",
+        address=address,
+        template=row.template_name,
+        language=row.language_code,
+        parameters=filled,
+        parameter_format=row.parameter_format or "named",
+        template_version=row.template_version,
+    )
+    left = lanes.LEASE.total_seconds() - store.PATIENCE.total_seconds() - SAFETY.total_seconds()
+    return Begun(
+        id=row.id,
+        business_id=row.business_id,
+        customer_id=row.customer_id,
+        channel=row.channel,
+        message=None if missing else message,
+        missing=missing,
+        attempt=row.attempt,
+        retry_count=row.retry_count,
+        deadline=started + left,
+        text=wording.preview(row.template_body or "", filled),
+        address_hash=row.address_hash,
+    )
+
+
+def _open_source(services: Services, row: store.BegunRow) -> wording.Source | None:
+    if row.variables_sealed is None:
+        return None
+    context = (
+        "notification_outbox",
+        "variables_sealed",
+        str(row.business_id),
+        str(row.id),
+    )
+    opened = services.vault.open(row.variables_sealed, context=context)
+    return msgspec.json.decode(opened, type=wording.Source)
+
+
+def _recorded(services: Services, result: SendResult) -> store.Recorded:
+    begun = result.begun
+    if result.error is not None:
+        return outcome_of(result.error, begun.id, begun.retry_count, random)
+    return store.Recorded(
+        id=begun.id,
+        outcome="accepted",
+        provider_message_id=result.provider_message_id,
+        provider_message_hash=services.vault.keyed_hash(
+            message_log.MESSAGE_ID, result.provider_message_id.encode()
+        ),
+    )
+
+
+async def _follow_up(
+    services: Services, transaction: Transaction, results: Sequence[SendResult]
+) -> None:
+    """Do what an answer means beyond its own message: rest a lane, stop it, raise an alert."""
+    rejected: dict[LaneKey, SendError] = {}
+    rests: dict[LaneKey, timedelta] = {}
+    doubts: set[LaneKey] = set()
+    for result in results:
+        key = (result.begun.business_id, result.begun.channel)
+        if isinstance(result.error, CredentialsRejectedError):
+            rejected[key] = result.error
+        elif isinstance(result.error, OutcomeUnknownError):
+            doubts.add(key)
+        elif (
+            isinstance(result.error, ThrottledError)
+            and result.error.scope is not ThrottleScope.RECIPIENT
+        ):
+            rests[key] = max(rests.get(key, timedelta(0)), result.error.retry_after)
+    for key, wait in sorted(rests.items()):
+        await lanes.postpone(transaction, key, wait)
+    for key in sorted(doubts):
+        await _doubt(transaction, *key)
+    for key, error in sorted(rejected.items(), key=lambda item: item[0]):
+        await _disconnect(services, transaction, key, error)
+
+
+async def _disconnect(
+    services: Services, transaction: Transaction, key: LaneKey, error: SendError
+) -> None:
+    """Stop a lane whose credentials are refused, tell the channel, tell people once."""
+    business_id, channel = key
+    await lanes.stop(transaction, key, LaneState.DISCONNECTED, "credentials-rejected")
+    await transaction.execute(
+        """
+        UPDATE channel_connection SET state = 'error', reason = 'credentials-rejected',
+               version = version + 1, checked_at = clock_timestamp()
+        WHERE business_id = $1 AND channel = $2 AND state = 'active'
+        """,
+        business_id,
+        channel,
+    )
+    await services.channels[channel].set_state(
+        transaction, BusinessId(business_id), ConnectionState.ERROR, "credentials-rejected"
+    )
+    await raise_alert(
+        transaction, business_id, "credentials-rejected", channel, {"code": error.code}
+    )
+
+
+async def _doubt(transaction: Transaction, business_id: UUID, channel: str) -> None:
+    await raise_alert(transaction, business_id, "unconfirmed-messages", channel, {})
