@@ -183,3 +183,11 @@ async def _login_faults(transaction: Transaction) -> list[str]:
         for fault, found in faults.items()
         if found
     ]
+
+
+@asynccontextmanager
+async def savepoint(transaction: Transaction) -> AsyncIterator[None]:
+    """Open a part of a transaction that can fail alone."""
+    connection: Any = transaction
+    async with connection.transaction():
+        yield
