@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
     from starlette.types import Receive, Scope, Send
 
-    from core.ids import UserId
     from core.notify.services import Services
 
-LOGIN_PAGE: Final = "/admin/#/login"
+LOGIN_PAGE: Final = "/admin/#/login/"
 TOO_MANY: Final = "Too many tries. Wait a quarter of an hour, then try again."
 
 
@@ -89,7 +88,7 @@ class Accounts:
             return _detail(422, "The current password is wrong.")
         await users.change_password(self._database, user_id, new)
         await self.sessions.end_all(user_id)
-        await self._note(visit.actor.username, "user.password-changed", user_id, visit.address)
+        await self._note("user.password-changed", user_id, visit.address)
         response = JSONResponse({"message": "The password was changed; sign in again."})
         self.forget(response)
         return response
@@ -114,7 +113,7 @@ class Accounts:
         if before := request.cookies.get(COOKIE):
             await self.sessions.end(before)
         cookie = await self.sessions.begin(user_id)
-        await self._note(username, "user.signed-in", user_id, address)
+        await self._note("user.signed-in", user_id, address)
         response = JSONResponse({"message": "logged in"})
         response.set_cookie(
             COOKIE,
@@ -127,9 +126,7 @@ class Accounts:
         )
         return response
 
-    async def _proven(
-        self, username: str, password: str, address: str
-    ) -> UserId | Response | None:
+    async def _proven(self, username: str, password: str, address: str) -> int | Response | None:
         """Return who this is; the limit comes first and costs no hashing."""
         if not await self._limit.admit(username, address):
             wait = str(int(WINDOW.total_seconds()))
@@ -139,16 +136,14 @@ class Accounts:
             await self._limit.forgive(username, address)
         return user_id
 
-    async def _note(self, username: str, action: str, user_id: UserId, address: str) -> None:
+    async def _note(self, action: str, user_id: int, address: str) -> None:
         async with self._database.engine() as transaction:
             await record(
                 transaction,
                 business_id=None,
-                actor=username,
+                actor=f"user:{user_id}",
                 action=action,
-                target=f"user/{user_id}",
-                before=None,
-                after=None,
+                target=f"user:{user_id}",
                 ip=address,
             )
 

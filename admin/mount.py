@@ -38,7 +38,7 @@ def mount(prefix: str, application: ASGIApp) -> ASGIRouteHandler:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         inner = cast("PlainScope", dict(scope))
-        inner |= {"path": unquote(raw), "root_path": prefix}
+        inner["path"], inner["root_path"] = unquote(raw), prefix
         inner.pop("app", None)
         await application(inner, cast("PlainReceive", receive), cast("PlainSend", send))
 

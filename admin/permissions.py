@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Check = Callable[[PiccoloCRUD, Request], None]
 
 TENANT: Final = "business_id"
+TAKEN_ON: Final = "acked_by"
 NEVER: Final = "Rows are not {what} here."
 
 # A date field of a browser's form forgets seconds; the same time without them is no change.
@@ -135,8 +136,9 @@ def _before_change(
         }
         for column in changed:
             _refuse_column(shown, _name(column))
-        if "acked_by" in _names(table):
-            changed |= {table.acked_by: visit.actor.username} if changed else {}
+        if changed and TAKEN_ON in _names(table):
+            column = table._meta.get_column_by_name(TAKEN_ON)  # noqa: SLF001 - see above
+            changed[column] = visit.actor.username
         after = {_name(column): value for column, value in changed.items()}
         _refuse_unfit(shown, after)
         if changed:
@@ -183,7 +185,7 @@ async def _write_down(
     await record(
         visit.transaction,
         business_id=visit.actor.business_id,
-        actor=visit.actor.username,
+        actor=f"user:{visit.actor.user_id}",
         action=f"admin.{verb}",
         target=f"{shown.name}/{row_id}",
         before=_plain(before),

@@ -12,9 +12,9 @@ import pydantic
 from piccolo_admin.endpoints import (
     AdminRouter,
     GroupedTableNamesResponseModel,
-    OrderBy,
     TableConfig,
 )
+from piccolo_api.crud.endpoints import OrderBy
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse

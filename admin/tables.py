@@ -48,7 +48,9 @@ class BusinessScreen(Table, tablename="business"):
     """The business itself: a person of it sees exactly one row."""
 
     id = UUID(default=UUIDv7(), primary_key=True)
-    ref = Varchar(length=64, help_text="The booking system's id of this business.")
+    ref = Varchar(  # type: ignore[assignment]  # Piccolo's Table.ref is not used here
+        length=64, help_text="The booking system's id of this business."
+    )
     name = Varchar(length=200, help_text="As customers know it.")
     timezone = Varchar(length=64, help_text="For example Europe/Rome.")
     country = Varchar(length=2, help_text="Two letters, for example IT.")
@@ -74,7 +76,7 @@ class OfBusiness:
 class CustomerScreen(OfBusiness, Table, tablename="customer"):
     """A person, by the booking system's id; name and addresses stay sealed."""
 
-    ref = Varchar(length=64)
+    ref = Varchar(length=64)  # type: ignore[assignment]  # see BusinessScreen
     locale = Varchar(length=16, null=True)
     timezone = Varchar(length=64, null=True)
     erased_at = _moment()

@@ -18,7 +18,7 @@ import structlog
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
 from admin.visit import KEY, PlainTransaction, Visit
-from core.access.audit import record
+from core.access.audit import record, record_refusal
 from core.access.sessions import COOKIE
 from core.roles import APP, PLATFORM
 
@@ -218,32 +218,24 @@ class TransactionMiddleware:
         await record(
             transaction,
             business_id=None,
-            actor=actor.username,
+            actor=f"user:{actor.user_id}",
             action="admin.read",
-            target="/".join(target)[:200],
-            before=None,
-            after=None,
+            target="/".join(target),
             ip=client_address(scope),
         )
 
     async def _note_refusal(
         self, actor: Actor, method: str, path: str, status: int, address: str
     ) -> None:
-        if actor.business_id is not None:
-            door = self._database.business(actor.business_id)
-        else:
-            door = self._database.platform() if actor.on_platform else self._database.engine()
-        async with door as transaction:
-            await record(
-                transaction,
-                business_id=actor.business_id,
-                actor=actor.username,
-                action="admin.refused",
-                target=f"{method} {path.removeprefix('/api/')}"[:200],
-                before=None,
-                after={"status": status},
-                ip=address,
-            )
+        await record_refusal(
+            self._database,
+            business_id=actor.business_id,
+            actor=f"user:{actor.user_id}",
+            action=f"admin.{method.lower()}",
+            target=path.removeprefix("/api/"),
+            reason=str(status),
+            ip=address,
+        )
 
 
 def session_cookie(scope: Scope) -> str:

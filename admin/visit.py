@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.authentication import BaseUser
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import asyncpg
 
     from core.access.roles import Actor
@@ -65,6 +67,10 @@ class PlainTransaction:
     async def execute(self, query: str, *arguments: Any) -> str:
         """Run a statement and return its command tag."""
         return str(await self._connection.execute(query, *map(_written, arguments)))
+
+    async def executemany(self, query: str, arguments: Iterable[Any]) -> None:
+        """Run a statement once per set of arguments."""
+        await self._connection.executemany(query, [tuple(map(_written, one)) for one in arguments])
 
     async def fetch(self, query: str, *arguments: Any) -> list[Any]:
         """Return all rows."""

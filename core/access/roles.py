@@ -14,7 +14,7 @@ from core.access.tables import Role
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from core.ids import BusinessId, UserId
+    from core.ids import BusinessId
 
 ACTIONS: Final = {
     "business.read": "see the business's name, time zone and language",
@@ -98,7 +98,7 @@ class Actor:
         business_id: the business they work in now; None means the platform, or nothing at all.
     """
 
-    user_id: UserId
+    user_id: int
     username: str
     locale: str = "en"
     held: tuple[Held, ...] = ()

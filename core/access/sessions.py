@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 from core.access.roles import Actor
 from core.access.users import held_by
 from core.errors import NotFoundError
-from core.ids import BusinessId, UserId
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from core.clock import Clock
     from core.db import Database
+    from core.ids import BusinessId
 
 COOKIE: Final = "id"
 IDLE: Final = timedelta(hours=2)
@@ -41,7 +41,7 @@ class Sessions:
         self._database = database
         self._clock = clock
 
-    async def begin(self, user_id: UserId) -> str:
+    async def begin(self, user_id: int) -> str:
         """Open a session and return its cookie; nobody can read it from the database again."""
         cookie = secrets.token_urlsafe(_COOKIE_BYTES)
         now = self._now()
@@ -82,9 +82,9 @@ class Sessions:
                 await transaction.execute(
                     "UPDATE user_session SET expiry_date = $2 WHERE id = $1", row["id"], now + IDLE
                 )
-            held = await held_by(transaction, UserId(row["user_id"]))
+            held = await held_by(transaction, int(row["user_id"]))
         actor = Actor(
-            user_id=UserId(row["user_id"]),
+            user_id=int(row["user_id"]),
             username=row["username"],
             locale=row["locale"],
             held=held,
@@ -118,7 +118,7 @@ class Sessions:
                 now,
             )
 
-    async def end_all(self, user_id: UserId) -> None:
+    async def end_all(self, user_id: int) -> None:
         """End every session of a person, on all devices."""
         now = self._clock.now()
         async with self._database.engine() as transaction:

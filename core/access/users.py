@@ -16,7 +16,7 @@ import asyncpg
 from core.access.roles import Held, fits
 from core.access.tables import AppUser, Role
 from core.errors import ConflictError, FieldFault, InvalidInputError, NotFoundError
-from core.ids import BusinessId, UserId, new_uuid
+from core.ids import BusinessId, new_uuid
 
 if TYPE_CHECKING:
     from core.channels.host import Transaction
@@ -32,7 +32,7 @@ _hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="password")
 
 async def create_user(
     database: Database, *, username: str, password: str, email: str, locale: str = "en"
-) -> UserId:
+) -> int:
     """Add a person who may sign in; they see nothing before they are a member somewhere.
 
     Raises:
@@ -55,10 +55,10 @@ async def create_user(
             )
     except asyncpg.UniqueViolationError:
         raise ConflictError("The name or the e-mail address is taken.", code="conflict") from None
-    return UserId(user_id)
+    return int(user_id)
 
 
-async def find_user(database: Database, username: str) -> UserId:
+async def find_user(database: Database, username: str) -> int:
     """Return the id of a user by name.
 
     Raises:
@@ -70,11 +70,11 @@ async def find_user(database: Database, username: str) -> UserId:
         )
     if user_id is None:
         raise NotFoundError(f"There is no user {username!r}.")
-    return UserId(user_id)
+    return int(user_id)
 
 
 async def add_membership(
-    database: Database, user_id: UserId, role: Role, business_id: BusinessId | None = None
+    database: Database, user_id: int, role: Role, business_id: BusinessId | None = None
 ) -> None:
     """Give a person a role; who is a member there already changes to the new role.
 
@@ -100,7 +100,7 @@ async def add_membership(
         )
 
 
-async def held_by(transaction: Transaction, user_id: UserId) -> tuple[Held, ...]:
+async def held_by(transaction: Transaction, user_id: int) -> tuple[Held, ...]:
     """Return every role a person holds, in an engine transaction."""
     rows = await transaction.fetch(
         "SELECT m.role, m.business_id, b.name FROM membership m "
@@ -118,7 +118,7 @@ async def held_by(transaction: Transaction, user_id: UserId) -> tuple[Held, ...]
     )
 
 
-async def verify(database: Database, username: str, password: str) -> UserId | None:
+async def verify(database: Database, username: str, password: str) -> int | None:
     """Return who this is, or None; an unknown name takes as long as a wrong password."""
     if len(username) > MAX_USERNAME or len(password) > MAX_PASSWORD:
         return None
@@ -131,10 +131,10 @@ async def verify(database: Database, username: str, password: str) -> UserId | N
     stored = row["password"] if row else None
     if not await _matches(password, stored):
         return None
-    return UserId(row["id"])
+    return int(row["id"])
 
 
-async def change_password(database: Database, user_id: UserId, password: str) -> None:
+async def change_password(database: Database, user_id: int, password: str) -> None:
     """Set a new password.
 
     Raises:

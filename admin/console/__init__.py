@@ -1,0 +1,1 @@
+"""Our own pages beside Piccolo Admin: what a table editor cannot show."""
