@@ -18,8 +18,10 @@ from core.catalogue.store import Catalogue
 from core.channels.host import Host
 from core.clock import SystemClock
 from core.db import Database
+from core.errors import ConfigurationError
 from core.notify.connections import lane_follows
 from core.notify.outgoing import open_client
+from core.schema import classification, missing_walls
 from core.settings import options_for
 from core.vault import Vault
 
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 RESOLVED: Final = "resolved"
 """A fact reported with this detail ends the alert that the same fact raised."""
+
+_NAMED: Final = 5
 
 _log = structlog.get_logger("patchbay.hosting")
 
@@ -120,6 +124,21 @@ def open_channels(supplies: Supplies, registry: Registry) -> Opened:
             opened.channels[slug] = channel
             opened.hosts[slug] = host
     return opened
+
+
+async def check_schema(database: Database, registry: Registry) -> None:
+    """Look whether every table stands behind its wall.
+
+    Raises:
+        ConfigurationError: one does not.
+    """
+    async with database.engine() as transaction:
+        missing = await missing_walls(transaction, classification(registry))
+    if missing:
+        listed = ", ".join(missing[:_NAMED]) + (" and others" if missing[_NAMED:] else "")
+        raise ConfigurationError(
+            f"The database is not up to date ({listed}); run `patchbay migrate`."
+        )
 
 
 def build_host(supplies: Supplies, slug: str) -> Host:

@@ -1,0 +1,221 @@
+"""The loop that sends: claim, begin, hand over many at once, record in batches.
+
+A worker claims no more than it has free send slots. One business holds at most a share of them;
+what was claimed beyond that waits a moment and is then given back, so that a provider that hangs
+for one business does not stop the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core.ids import new_uuid
+from core.limits import lanes
+from core.notify import delivery
+from core.outbox import store
+from tasks.looping import DATABASE_FAULTS
+from tasks.recording import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from core.limits.lanes import Claimed
+    from core.notify.delivery import Begun
+    from core.notify.services import Services
+    from tasks.looping import Line
+
+SLOTS: Final = 64
+SLOTS_PER_BUSINESS: Final = 16
+DRAIN_SECONDS: Final = 20.0
+
+_QUANTUM: Final = 16
+_WAIT_SECONDS: Final = 1.2
+"""Below the two seconds after which `begin` refuses (rulings B2)."""
+_FEW: Final = 16
+_GATHER_SECONDS: Final = 0.02
+
+_log = structlog.get_logger("patchbay.dispatch")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A claimed message that was not begun yet."""
+
+    id: UUID
+    business_id: UUID
+    token: UUID
+    since: float
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """Sends what is due, bounded overall and per business.
+
+    Args:
+        services: the process's parts; the ring wakes lanes for retries.
+        bell: wakes the loop; set by the ring, and here when slots become free.
+        line: notes whether the database answers.
+        slots: how many messages this process sends at once.
+        per_business: how many of them may be one business's.
+    """
+
+    services: Services
+    bell: asyncio.Event
+    line: Line
+    slots: int = SLOTS
+    per_business: int = SLOTS_PER_BUSINESS
+    _waiting: list[Waiting] = field(default_factory=list)
+    _sending: set[asyncio.Task[None]] = field(default_factory=set)
+    _busy: Counter[UUID] = field(default_factory=Counter)
+    _quantum: int = _QUANTUM
+    _starved: bool = False
+    _recorder: Recorder = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start nothing yet; the recorder starts with the first answer."""
+        self._recorder = Recorder(self.services, self.line)
+
+    @property
+    def free(self) -> int:
+        """Return how many more messages may be claimed."""
+        return self.slots - len(self._sending) - len(self._waiting)
+
+    async def step(self) -> bool:
+        """Begin what waits, claim what there is room for; tells whether there may be more."""
+        await self._give_back_late()
+        await self._begin_waiting()
+        if 0 < self.free < min(_FEW, self.slots):
+            # A claim for one slot costs as much as one for many: let a few more come free.
+            await asyncio.sleep(_GATHER_SECONDS)
+        room = self.free
+        self._starved = room <= 0
+        if self._starved:
+            return False
+        claimed = await self._claim(room)
+        await self._begin_waiting()
+        return bool(claimed)
+
+    async def drain(self) -> None:
+        """Give back what was not begun, wait for what is in flight, record it.
+
+        Raises:
+            OSError, asyncpg.PostgresError: nothing could be given back; the leases end by
+                themselves.
+        """
+        waiting, self._waiting = self._waiting, []
+        try:
+            await self._give_back(waiting)
+        finally:
+            if self._sending:
+                await asyncio.wait(self._sending, timeout=DRAIN_SECONDS)
+            for task in self._sending:
+                task.cancel()
+            await self._recorder.close()
+
+    async def _claim(self, room: int) -> int:
+        quantum = min(self._quantum, room)
+        token = new_uuid()
+        async with self.services.database.engine() as transaction:
+            claimed = await lanes.claim(
+                transaction,
+                lanes=max(1, room // quantum),
+                quantum=quantum,
+                token=token,
+                channels=tuple(self.services.channels),
+            )
+        self._learn(claimed, quantum)
+        now = self.services.clock.monotonic()
+        self._waiting += [Waiting(one.id, one.business_id, token, now) for one in claimed]
+        return len(claimed)
+
+    def _learn(self, claimed: Iterable[Claimed], quantum: int) -> None:
+        """Ask more lanes for less each when they hold little, and fewer for more when they do."""
+        per_lane = Counter((one.business_id, one.channel) for one in claimed)
+        if not per_lane:
+            self._quantum = _QUANTUM
+        elif max(per_lane.values()) >= quantum:
+            self._quantum = min(_QUANTUM, quantum * 2)
+        elif max(per_lane.values()) * 2 <= quantum:
+            self._quantum = max(1, quantum // 2)
+
+    async def _begin_waiting(self) -> None:
+        """Begin, at most 32 at a time, what the businesses' shares allow now."""
+        while batch := self._take():
+            await self._begin(batch)
+
+    async def _begin(self, batch: list[Waiting]) -> None:
+        token = batch[0].token
+        self._busy.update(one.business_id for one in batch)
+        begun: list[Begun] = []
+        try:
+            begun = await delivery.begin_batch(self.services, token, [one.id for one in batch])
+        except DATABASE_FAULTS:
+            # Begun or not: to begin again finds only what was not, and so does giving back.
+            self._waiting += batch
+            raise
+        except Exception:  # noqa: BLE001 - one message must not cost the other 31
+            _log.exception("batch-not-begun", count=len(batch))
+            if len(batch) > 1:
+                for one in batch:
+                    await self._begin([one])
+        finally:
+            going = {message.id for message in begun}
+            self._release(one.business_id for one in batch if one.id not in going)
+        for message in begun:
+            task = asyncio.create_task(self._send(token, message), name="send")
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    def _take(self) -> list[Waiting]:
+        """Take from what waits: one token, at most a begin's worth, within each share."""
+        taken: list[Waiting] = []
+        kept: list[Waiting] = []
+        share = Counter(self._busy)
+        for one in self._waiting:
+            fits = (
+                len(taken) < store.MAX_BEGIN
+                and share[one.business_id] < self.per_business
+                and (not taken or taken[0].token == one.token)
+            )
+            (taken if fits else kept).append(one)
+            if fits:
+                share[one.business_id] += 1
+        self._waiting = kept
+        return taken
+
+    async def _send(self, token: UUID, begun: Begun) -> None:
+        try:
+            result = await delivery.hand_over(self.services, begun)
+            self._recorder.add(token, result)
+        finally:
+            self._release((begun.business_id,))
+            if self._waiting or self._starved:
+                self.bell.set()
+
+    def _release(self, businesses: Iterable[UUID]) -> None:
+        for business_id in businesses:
+            self._busy[business_id] -= 1
+            if not self._busy[business_id]:
+                del self._busy[business_id]
+
+    async def _give_back_late(self) -> None:
+        """Give back what waited too long for its business's share."""
+        limit = self.services.clock.monotonic() - _WAIT_SECONDS
+        late = [one for one in self._waiting if one.since < limit]
+        if late:
+            self._waiting = [one for one in self._waiting if one.since >= limit]
+            await self._give_back(late)
+
+    async def _give_back(self, waiting: Iterable[Waiting]) -> None:
+        by_token: dict[UUID, list[Waiting]] = defaultdict(list)
+        for one in waiting:
+            by_token[one.token].append(one)
+        for token, members in by_token.items():
+            async with self.services.database.engine() as transaction:
+                await store.give_back(transaction, token, [one.id for one in members])

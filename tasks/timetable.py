@@ -1,0 +1,126 @@
+"""What has to happen as time passes; runs in every worker, one worker at a time per duty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core.limits import lanes
+from core.notify import delivery
+from tasks.looping import DATABASE_FAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from core.channels.host import Transaction
+    from core.notify.services import Services
+
+TICK_SECONDS: Final = 1.0
+
+_LOCK_SPACE: Final = 781_002
+_BATCH: Final = 5_000
+
+_CLEANING: Final = {
+    # What is deleted, by rule; each statement takes a bounded bite.
+    "idempotency keys": """
+        DELETE FROM idempotency_key WHERE id IN (SELECT id FROM idempotency_key
+            WHERE created_at < clock_timestamp() - interval '7 days' LIMIT $1)""",
+    "webhook bodies": """
+        DELETE FROM provider_inbox WHERE id IN (SELECT id FROM provider_inbox
+            WHERE state <> 'waiting' AND received_at < clock_timestamp() - interval '7 days'
+            LIMIT $1)""",
+    "news seen": """
+        DELETE FROM inbox_dedupe WHERE id IN (SELECT id FROM inbox_dedupe
+            WHERE seen_at < clock_timestamp() - interval '14 days' LIMIT $1)""",
+    "parked statuses": """
+        DELETE FROM parked_status WHERE id IN (SELECT id FROM parked_status
+            WHERE until < clock_timestamp() LIMIT $1)""",
+    "login attempts": """
+        DELETE FROM login_attempt WHERE id IN (SELECT id FROM login_attempt
+            WHERE at < clock_timestamp() - interval '1 day' LIMIT $1)""",
+}
+
+_log = structlog.get_logger("patchbay.timetable")
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something to do every so many seconds.
+
+    Attributes:
+        number: its lock in the database; never reused.
+        act: does it; the transaction holds the lock, longer work opens its own.
+    """
+
+    number: int
+    name: str
+    every: float
+    act: Callable[[Services, Transaction], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Timetable:
+    """Runs duties when their time has come; a duty that fails does not stop the others."""
+
+    services: Services
+    duties: tuple[Duty, ...] = ()
+    _due: dict[int, float] = field(default_factory=dict)
+    _failing: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Take the house's own duties if none are given."""
+        self.duties = self.duties or DUTIES
+
+    async def step(self) -> bool:
+        """Run what is due; never asks to be called at once."""
+        for duty in self.duties:
+            now = self.services.clock.monotonic()
+            if self._due.get(duty.number, now) <= now:
+                self._due[duty.number] = now + duty.every
+                await self._run(duty)
+        return False
+
+    async def _run(self, duty: Duty) -> None:
+        try:
+            async with self.services.database.engine() as transaction:
+                if await transaction.fetchval(
+                    "SELECT pg_try_advisory_xact_lock($1, $2)", _LOCK_SPACE, duty.number
+                ):
+                    await duty.act(self.services, transaction)
+        except DATABASE_FAULTS:
+            self._due.pop(duty.number, None)
+            raise
+        except Exception:  # noqa: BLE001 - one duty must not cost the others
+            if duty.number not in self._failing:
+                self._failing.add(duty.number)
+                _log.exception("duty-failed", duty=duty.name)
+        else:
+            self._failing.discard(duty.number)
+
+
+async def sweep_leases(services: Services, transaction: Transaction) -> None:
+    """Deal with leases that ended and with sends that stay unconfirmed."""
+    del transaction
+    services.ring.lanes(await delivery.sweep(services))
+
+
+async def sweep_lanes(services: Services, transaction: Transaction) -> None:
+    """Wake lanes that sleep past a due message."""
+    del services
+    await lanes.sweep(transaction)
+
+
+async def clean_up(services: Services, transaction: Transaction) -> None:
+    """Delete what has been kept long enough."""
+    del services
+    for statement in _CLEANING.values():
+        await transaction.execute(statement, _BATCH)
+
+
+DUTIES: Final = (
+    Duty(1, "leases", 2.0, sweep_leases),
+    Duty(2, "lanes", 5.0, sweep_lanes),
+    Duty(3, "clean-up", 300.0, clean_up),
+)

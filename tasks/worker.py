@@ -1,0 +1,179 @@
+"""Builds and runs the worker process: SAQ for the plugins, three loops for the core.
+
+PostgreSQL is the truth and SAQ a doorbell (rulings B7): each loop also looks by itself once a
+second, so that a queue that is gone costs a second and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import uvloop
+
+from core import logs
+from core.channels.registry import load
+from core.db import PoolSizes
+from core.deployment import prepare
+from core.notify.hosting import check_schema, gather_supplies, open_channels
+from core.notify.services import Services
+from tasks.dispatch import SLOTS, Dispatcher
+from tasks.inbox import apply_inbox
+from tasks.jobs import collect_schedules, collect_tasks, drop_failed, make_worker
+from tasks.looping import Line, keep_going
+from tasks.queue import FAULTS, TaskQueue, connect, make_queue
+from tasks.ring import Bells, InProcessRing
+from tasks.timetable import Timetable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from core.deployment import Deployment
+    from core.settings import Settings
+    from tasks.jobs import QuietWorker
+
+POOLS: Final = PoolSizes(app=2, batch=1, platform=1, engine=8)
+
+_log = structlog.get_logger("patchbay.worker")
+
+
+def work(settings: Settings) -> None:
+    """Run a worker as this process until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: it cannot start here; the sentence says why.
+    """
+    logs.configure(settings)
+    uvloop.run(run_worker(settings))
+
+
+async def run_worker(
+    settings: Settings,
+    *,
+    stop: asyncio.Event | None = None,
+    deployment: Deployment | None = None,
+    ready: asyncio.Event | None = None,
+) -> None:
+    """Run a worker until told to stop, then finish what is in flight.
+
+    Args:
+        settings: the deployment's settings.
+        stop: ends the worker; without it the process's signals do.
+        deployment: what the caller has prepared already, and will release.
+        ready: set once the loops run.
+
+    Raises:
+        ConfigurationError: it cannot start here; the sentence says why.
+    """
+    own = None
+    if deployment is None:
+        deployment = own = prepare(settings)
+    try:
+        with _stopping(stop) as ending:
+            async with _worker(settings, deployment) as parts:
+                services, saq, bells = parts
+                if ready is not None:
+                    ready.set()
+                await _run(services, saq, bells, ending)
+    finally:
+        if own is not None:
+            own.release()
+
+
+@contextlib.asynccontextmanager
+async def _worker(
+    settings: Settings, deployment: Deployment
+) -> AsyncIterator[tuple[Services, QuietWorker, Bells]]:
+    """Build the parts, connect them, and take them down in the reverse order."""
+    registry = load(settings.addon_paths, settings.channels)
+    queue = make_queue(deployment.queue_url)
+    enqueue = TaskQueue(queue)
+    supplies = gather_supplies(settings, deployment, sizes=POOLS, slots=SLOTS, enqueue=enqueue)
+    bells = Bells()
+    ring = InProcessRing(supplies.database, bells)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(supplies.close)
+        await supplies.database.open()
+        await check_schema(supplies.database, registry)
+        opened = open_channels(supplies, registry)
+        stack.push_async_callback(opened.close)
+        enqueue.known = collect_tasks(registry, opened.hosts)
+        schedules = collect_schedules(registry, opened.hosts, enqueue.known)
+        drop_failed(registry, opened.channels)
+        await connect(queue)
+        stack.push_async_callback(queue.disconnect)
+        stack.push_async_callback(ring.close)
+        services = Services(
+            clock=supplies.clock,
+            database=supplies.database,
+            vault=supplies.vault,
+            registry=registry,
+            channels=opened.channels,
+            ring=ring,
+            public_url=settings.public_url,
+        )
+        yield services, make_worker(queue, bells, enqueue.known, schedules), bells
+
+
+async def _run(services: Services, saq: QuietWorker, bells: Bells, stop: asyncio.Event) -> None:
+    line = Line()
+    dispatcher = Dispatcher(services, bells.lanes, line)
+    timetable = Timetable(services)
+    tick = asyncio.Event()
+    loops = [
+        asyncio.create_task(
+            keep_going("dispatch", dispatcher.step, stop=stop, bell=bells.lanes, line=line)
+        ),
+        asyncio.create_task(
+            keep_going(
+                "inbox", lambda: apply_inbox(services), stop=stop, bell=bells.inbox, line=line
+            )
+        ),
+        asyncio.create_task(
+            keep_going("timetable", timetable.step, stop=stop, bell=tick, line=line)
+        ),
+    ]
+    jobs = asyncio.create_task(saq.start(), name="saq")
+    _log.info("worker-ready", channels=sorted(services.channels))
+    try:
+        await stop.wait()
+    finally:
+        _log.info("worker-stopping")
+        for bell in (bells.lanes, bells.inbox, tick):
+            bell.set()
+        await asyncio.gather(*loops)
+        await asyncio.gather(_drain(dispatcher), _stop_jobs(saq, jobs))
+        _log.info("worker-stopped")
+
+
+async def _drain(dispatcher: Dispatcher) -> None:
+    try:
+        await dispatcher.drain()
+    except Exception as error:  # noqa: BLE001 - the leases end by themselves
+        _log.warning("leases-not-given-back", error=type(error).__name__)
+
+
+async def _stop_jobs(saq: QuietWorker, jobs: asyncio.Task[None]) -> None:
+    await saq.stop()
+    with contextlib.suppress(*FAULTS):
+        await jobs
+
+
+@contextlib.contextmanager
+def _stopping(stop: asyncio.Event | None) -> Iterator[asyncio.Event]:
+    """Yield the event that ends the worker; the signals set it when the caller brings none."""
+    if stop is not None:
+        yield stop
+        return
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, ending.set)
+    try:
+        yield ending
+    finally:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(signum)
