@@ -257,14 +257,14 @@ def watch(pip: "subprocess.Popen[str]", lines: "list[str]", total: int) -> None:
         last = re.split(r"[=<>~;\[]|-\d", Path(found[-1]).name)[0] if found else ""
         text = f"{min(len(found), total)} of {total} fetched, {ready} installed, {seconds:.0f} s"
         if live:
-            bar = ("#" * round(share * 24)).ljust(24, ".")
-            sys.stderr.write(f"\r[{bar}] {text} {last[:22]:22}")
+            bar = ("#" * round(share * 20)).ljust(20, ".")
+            sys.stderr.write(f"\r[{bar}] {text} {last[:12]:12}")
         elif seconds - told >= 5:  # noqa: PLR2004 -- seconds between two plain lines
             told = seconds
             sys.stderr.write(f"  {text}\n")
         sys.stderr.flush()
     if live:
-        sys.stderr.write("\r" + " " * 100 + "\r")
+        sys.stderr.write("\r\033[K")
 
 
 def count_installed() -> int:
