@@ -11,7 +11,7 @@ from plugins.whatsapp.simulator.accounts import AccountDefinition, Number, descr
 from plugins.whatsapp.simulator.errors import GraphError
 from plugins.whatsapp.simulator.faults import Fault
 from plugins.whatsapp.simulator.journal import Accepted, Attempt
-from plugins.whatsapp.simulator.numbers import strip_number
+from plugins.whatsapp.simulator.numbers import read_customer, strip_number
 from plugins.whatsapp.simulator.simulator import Simulator
 
 _LIMIT = 10_000
@@ -68,12 +68,12 @@ def find_sender(simulator: Simulator, phone_number_id: str) -> Number:
     return number
 
 
-def read_customer(text: str) -> str:
-    """Return a customer's digits, or refuse in plain words."""
-    digits = strip_number(text)
-    if not 7 <= len(digits) <= 15:  # noqa: PLR2004 - the lengths E.164 allows
+def find_customer(text: str) -> str:
+    """Return a customer's digits or user id, or refuse in plain words."""
+    customer = read_customer(text)
+    if customer is None:
         raise GraphError(100, message="A customer's number has 7 to 15 digits.")
-    return digits
+    return customer
 
 
 @post("/simulator/accounts", status_code=200)
@@ -128,7 +128,7 @@ async def write_inbound(
 ) -> dict[str, Any]:
     """Let a customer write."""
     simulator = find_simulator(request)
-    number, customer = find_sender(simulator, data.phone_number_id), read_customer(data.sender)
+    number, customer = find_sender(simulator, data.phone_number_id), find_customer(data.sender)
     if (data.text is None) == (data.button is None):
         raise GraphError(100, message="Give either text or button.")
     if data.button is None:

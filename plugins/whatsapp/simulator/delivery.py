@@ -234,7 +234,7 @@ class Delivery:
                     content=body,
                     headers=headers,
                 )
-            except httpx.HTTPError as error:
+            except Exception as error:  # noqa: BLE001 - whatever breaks, the webhook is sent again
                 self.last_error = type(error).__name__
                 self.counts["failed"] += 1
                 return False

@@ -61,6 +61,8 @@ async def answer_graph(request: Request[Any, Any, Any], tail: FromPath[str]) -> 
         note(simulator, call, scope["path"], error.status, error.code)
         return refuse(simulator, error, call.version)
     note(simulator, call, scope["path"], _OK, None)
+    if simulator.options.latency_ms:
+        await asyncio.sleep(simulator.options.latency_ms / 1000)
     fault = simulator.faults.take(AFTER, call.edge, call.to) if simulator.faults.waiting else None
     if fault is not None:
         return await _lose_answer(simulator, fault, payload, request)

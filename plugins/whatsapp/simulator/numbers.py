@@ -58,6 +58,14 @@ def read_recipient(text: str, sender: str) -> str:
     return digits
 
 
+def read_customer(text: str) -> str | None:
+    """Return who a customer is: digits, or a business-scoped user id; None for anything else."""
+    if _SCOPED.fullmatch(text):
+        return text
+    digits = strip_number(text)
+    return digits if _ALLOWED.fullmatch(text) and _E164.fullmatch(digits) else None
+
+
 def read_scoped_id(text: str) -> str:
     """Return a business-scoped user id, or refuse what is none."""
     if not _SCOPED.fullmatch(text):

@@ -13,8 +13,9 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from markupsafe import Markup, escape
 
-from plugins.whatsapp.simulator.control import find_sender, find_simulator, read_customer
+from plugins.whatsapp.simulator.control import find_customer, find_sender, find_simulator
 from plugins.whatsapp.simulator.conversations import Bubble
+from plugins.whatsapp.simulator.numbers import read_calling_code
 from plugins.whatsapp.simulator.simulator import Simulator
 
 FOLDER: Final = Path(__file__).parent
@@ -69,8 +70,11 @@ def write_number(customer: str) -> str:
     """Return a number as people read it."""
     if not customer.isdigit():
         return customer
-    tail = [customer[max(0, end - 3) : end] for end in range(len(customer), 0, -3)]
-    return "+" + " ".join(reversed(tail))
+    code = read_calling_code(customer)
+    rest = customer[len(code) :]
+    ends = [*range(3, len(rest) - 2, 3), len(rest)]
+    groups = [rest[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+    return " ".join((f"+{code}", *groups))
 
 
 def is_link(target: str) -> bool:
@@ -170,14 +174,14 @@ async def write_message(
     simulator = find_simulator(request)
     form = dict(parse_qsl((await request.body()).decode(errors="replace")))
     number = find_sender(simulator, form.get("phone_number_id", ""))
-    digits = read_customer(customer)
+    customer = find_customer(customer)
     text = form.get("text", "").strip()[:_TEXT_LIMIT]
     if "payload" in form and text:
         payload, context = form["payload"], form.get("context_id", "")
-        simulator.press_button(number, digits, payload, text, context)
+        simulator.press_button(number, customer, payload, text, context)
     elif text:
-        simulator.write_text(number, digits, text)
-    headers = {"Location": f"/phones/{digits}#newest"}
+        simulator.write_text(number, customer, text)
+    headers = {"Location": f"/phones/{customer}#newest"}
     return Response(None, status_code=303, headers=headers)
 
 

@@ -80,12 +80,10 @@ def _describe_conversation(
 
 def describe_contact(customer: str, name: str = "") -> dict[str, Any]:
     """Return one entry of ``contacts``."""
-    if not customer.isdigit():
-        return {"user_id": customer}
     contact: dict[str, Any] = {"profile": {"name": name}} if name else {}
-    contact["wa_id"] = customer
-    contact["user_id"] = derive_scoped_id(customer)
-    return contact
+    if not customer.isdigit():
+        return {**contact, "user_id": customer}
+    return {**contact, "wa_id": customer, "user_id": derive_scoped_id(customer)}
 
 
 def describe_inbound(
@@ -98,15 +96,10 @@ def describe_inbound(
     """Return the body of an inbound message; ``content`` is its type and payload."""
     value = describe_number(number)
     value["contacts"] = [describe_contact(customer, "Customer")]
-    value["messages"] = [
-        {
-            "from": customer,
-            "from_user_id": derive_scoped_id(customer),
-            "id": identifier,
-            "timestamp": str(at),
-            **content,
-        },
-    ]
+    # A customer known by a user id only has no ``from``.
+    message = {"from": customer} if customer.isdigit() else {}
+    message["from_user_id"] = derive_scoped_id(customer) if message else customer
+    value["messages"] = [{**message, "id": identifier, "timestamp": str(at), **content}]
     return describe_change(number.waba.id, "messages", value)
 
 

@@ -91,11 +91,11 @@ def _match(
         if any("parameter_name" in parameter for parameter in given):
             raise GraphError(132012, f"{place}: the template is positional, names are not allowed")
         return dict(zip(expected, values, strict=True))
-    names = [parameter.get("parameter_name") for parameter in given]
+    names = [str(parameter.get("parameter_name")) for parameter in given]
     if set(names) != set(expected):
         wanted = ", ".join(expected)
         raise GraphError(132012, f"{place}: parameter_name must be each of {wanted} once")
-    return {str(name): value for name, value in zip(names, values, strict=True)}
+    return dict(zip(names, values, strict=True))
 
 
 def _refuse_count(place: str, given: int, expected: int) -> GraphError:
@@ -107,7 +107,7 @@ def _refuse_count(place: str, given: int, expected: int) -> GraphError:
 
 
 def _read_text(parameter: dict[str, Any], place: str, version: int) -> str:
-    kind = parameter.get("type")
+    kind = str(parameter.get("type"))
     if kind == "text":
         text = parameter.get("text")
     elif kind in {"currency", "date_time"}:

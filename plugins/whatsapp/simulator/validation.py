@@ -100,7 +100,7 @@ def _check_content(kind: str, content: dict[str, Any]) -> None:
     elif kind == "template":
         _check_template(content)
     elif kind == "interactive":
-        if content.get("type") not in _INTERACTIVE:
+        if str(content.get("type")) not in _INTERACTIVE:
             raise GraphError(131009, "interactive['type'] is not known")
         inner = content.get("body")
         text = inner.get("text") if isinstance(inner, dict) else None
