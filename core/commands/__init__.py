@@ -1,0 +1,1 @@
+"""The commands behind `patchbay`: one module per group; `core.cli` lists them."""
