@@ -398,10 +398,10 @@ async def _append(
         INSERT INTO consent_event (id, business_id, customer_id, channel, purpose, action, at,
             occurred_at, source, actor, text_version, text_hash, locale, proof_reference, proof,
             previous_id, created_at)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+        SELECT $1, $2, $3, $4::text, $5::text, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
                (SELECT e.id FROM consent_event e
-                WHERE e.business_id = $2 AND e.customer_id = $3 AND e.channel = $4
-                  AND e.purpose = $5 ORDER BY e.id DESC LIMIT 1), $7
+                WHERE e.business_id = $2 AND e.customer_id = $3 AND e.channel = $4::text
+                  AND e.purpose = $5::text ORDER BY e.id DESC LIMIT 1), $7
         """,
         line,
         business_id,
