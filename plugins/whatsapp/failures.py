@@ -6,6 +6,7 @@ it: it counts, it ends after the usual number of attempts, and people see the nu
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -50,6 +51,9 @@ _REDIRECT: Final = 300
 _GATEWAYS: Final = frozenset({502, 504})
 _LONGEST_WAIT: Final = timedelta(hours=24)
 _DETAIL_LENGTH: Final = 300
+_WORD_LENGTH: Final = 40
+_MASKED_DIGITS: Final = 6
+_TELLTALE: Final = re.compile(r"wamid\.|EAA[A-Za-z0-9]")
 _UNKNOWN_CODE: Final = (
     "Meta answered with a code that is not in our table.",
     "Look the code up in Meta's documentation; the message is tried again a few times.",
@@ -183,12 +187,17 @@ def _visible(fault: GraphFault) -> str:
 
 
 def mask_numbers(text: str) -> str:
-    """Hide runs of digits that may be a phone number or an id that holds one."""
-    masked: list[str] = []
-    for word in text[:_DETAIL_LENGTH].split():
-        digits = sum(character.isdigit() for character in word)
-        masked.append("***" if digits > 6 or word.startswith("wamid.") else word)  # noqa: PLR2004
-    return " ".join(masked)
+    """Hide what may be a phone number, a message id that holds one, or an access token."""
+    return " ".join(
+        "***"
+        if _TELLTALE.search(word) or len(word) > _WORD_LENGTH or _digits(word) > _MASKED_DIGITS
+        else word
+        for word in text[:_DETAIL_LENGTH].split()
+    )
+
+
+def _digits(word: str) -> int:
+    return sum(character.isdigit() for character in word)
 
 
 def _wait(headers: Mapping[str, str], now: datetime | None) -> timedelta | None:
