@@ -1,0 +1,70 @@
+"""The examples of the documentation: one business, one customer, one booking through all calls.
+
+They are sent by a test, against a host where these rows exist.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from core.ids import CONSENT, DECISION, EVENT, NOTIFICATION, outward
+
+BUSINESS: Final = "salon-aurora"
+CUSTOMER: Final = "cus_88"
+BOOKING: Final = "B-1001"
+
+CONSENT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000c051")
+EVENT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000e001")
+NOTIFICATION_UUID: Final = UUID("019ab000-0000-7000-8000-00000000a001")
+DECISION_UUID: Final = UUID("019ab000-0000-7000-8000-00000000d001")
+
+CONSENT_ID: Final = outward(CONSENT, CONSENT_UUID)
+EVENT_ID: Final = outward(EVENT, EVENT_UUID)
+NOTIFICATION_ID: Final = outward(NOTIFICATION, NOTIFICATION_UUID)
+DECISION_ID: Final = outward(DECISION, DECISION_UUID)
+
+BUSINESS_BODY: Final = {
+    "name": "Salone Aurora",
+    "timezone": "Europe/Rome",
+    "country": "IT",
+    "default_locale": "it",
+}
+CUSTOMER_BODY: Final = {
+    "id": CUSTOMER,
+    "first_name": "Giulia",
+    "phone": "+393331234567",
+    "locale": "it",
+}
+BOOKING_BODY: Final = {
+    "ref": BOOKING,
+    "starts_at": "2027-03-23T10:30:00+01:00",
+    "service": "Taglio",
+    "version": 1,
+}
+EVENT_BODY: Final[dict[str, Any]] = {
+    "id": "bk-1001-confirmed-1",
+    "source": "/booking/prod",
+    "type": "booking.confirmed",
+    "time": "2026-11-22T09:02:11Z",
+    "data": {"business_id": BUSINESS, "booking": BOOKING_BODY, "customer": CUSTOMER_BODY},
+}
+CLOUD_EVENT_BODY: Final[dict[str, Any]] = EVENT_BODY | {
+    "specversion": "1.0",
+    "id": "bk-1001-rescheduled-2",
+    "type": "booking.rescheduled",
+    "subject": f"booking/{BOOKING}",
+    "data": EVENT_BODY["data"] | {"booking": BOOKING_BODY | {"version": 2}},
+}
+CONSENT_BODY: Final[dict[str, Any]] = {
+    "business_id": BUSINESS,
+    "customer_id": CUSTOMER,
+    "channel": "whatsapp",
+    "purpose": "transactional",
+    "source": "web",
+    "granted_at": "2026-11-03T18:04:00Z",
+    "text_version": "it-v1",
+    "proof_reference": "form/41",
+    "proof": {"form_url": "https://booking.example.com/s/aurora"},
+    "customer": {"first_name": "Giulia", "phone": "+393331234567", "locale": "it"},
+}
