@@ -377,3 +377,8 @@ def _as_secret(wanted: type[Any], value: Any) -> Any:
     if wanted is Secret:
         return Secret(value)
     raise TypeError(f"{wanted!r} is no type of a setting")
+
+
+def environment_of_children(changes: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with changes, for a process of ours."""
+    return {**os.environ, **changes}

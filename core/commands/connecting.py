@@ -175,7 +175,7 @@ def _command(plugin: ChannelPlugin) -> click.Command:
         values = _values(fields, given)
 
         async def work(house: House) -> Sequence[Check]:
-            return await _connect(house, plugin, ref, values)
+            return await connect_business(house, plugin, ref, values)
 
         checks = in_house(work)
         lines = [
@@ -232,9 +232,10 @@ def _values(fields: Sequence[ConnectField], given: Mapping[str, Any]) -> dict[st
     return values
 
 
-async def _connect(
+async def connect_business(
     house: House, plugin: ChannelPlugin, ref: str, values: Mapping[str, str]
 ) -> Sequence[Check]:
+    """Let a channel check and keep a business's connection; the attempt is audited."""
     from core.access.audit import record
     from core.notify.hosting import Supplies, build_host
     from core.notify.outgoing import open_client

@@ -45,7 +45,8 @@ def migrate(only_plan: bool, as_json: bool) -> None:
         report = asyncio.run(_migrate(deployment, registry))
     finally:
         deployment.release()
-    answer = {"ran": report.ran, "walls": report.walls, "failed": report.failed}
+    ran = {app: _plain(said) for app, said in report.ran.items()}
+    answer = {"ran": ran, "walls": report.walls, "failed": report.failed}
     show(answer, as_json=as_json, words=_words(report))
     if report.failed:
         fail()
