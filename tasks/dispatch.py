@@ -1,8 +1,8 @@
 """The loop that sends: claim, begin, hand over many at once, record in batches.
 
-A worker claims no more than it has free send slots. One business holds at most a share of them;
-what was claimed beyond that waits a moment and is then given back, so that a provider that hangs
-for one business does not stop the others.
+A worker claims no more than it has free send slots. One business has at most a share of them on
+their way, and as many again waiting behind; beyond that its lane rests until some have come back.
+A provider that hangs for one business thus does not stop the others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from core.limits.lanes import Claimed
+    from core.limits.lanes import Claimed, LaneKey
     from core.notify.delivery import Begun
     from core.notify.services import Services
     from tasks.looping import Line
@@ -37,8 +38,8 @@ DRAIN_SECONDS: Final = 20.0
 _QUANTUM: Final = 16
 _WAIT_SECONDS: Final = 1.2
 """Below the two seconds after which `begin` refuses (rulings B2)."""
-_FEW: Final = 16
-_GATHER_SECONDS: Final = 0.02
+_REST: Final = timedelta(seconds=1)
+_GATHER_SECONDS: Final = 0.004
 
 _log = structlog.get_logger("patchbay.dispatch")
 
@@ -49,6 +50,7 @@ class Waiting:
 
     id: UUID
     business_id: UUID
+    channel: str
     token: UUID
     since: float
 
@@ -73,6 +75,7 @@ class Dispatcher:
     _waiting: list[Waiting] = field(default_factory=list)
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
     _busy: Counter[UUID] = field(default_factory=Counter)
+    _resting: dict[UUID, set[LaneKey]] = field(default_factory=lambda: defaultdict(set))
     _quantum: int = _QUANTUM
     _starved: bool = False
     _recorder: Recorder = field(init=False)
@@ -88,11 +91,11 @@ class Dispatcher:
 
     async def step(self) -> bool:
         """Begin what waits, claim what there is room for; tells whether there may be more."""
+        if self._waiting or self.free < self.slots // 2:
+            # To begin or claim one costs as much as many: let a few more come back.
+            await asyncio.sleep(_GATHER_SECONDS)
         await self._give_back_late()
         await self._begin_waiting()
-        if 0 < self.free < min(_FEW, self.slots):
-            # A claim for one slot costs as much as one for many: let a few more come free.
-            await asyncio.sleep(_GATHER_SECONDS)
         room = self.free
         self._starved = room <= 0
         if self._starved:
@@ -129,10 +132,25 @@ class Dispatcher:
                 token=token,
                 channels=tuple(self.services.channels),
             )
+            resting = self._full(claimed)
+            for key in resting:
+                await lanes.postpone(transaction, key, _REST)
+        for key in resting:
+            self._resting[key[0]].add(key)
         self._learn(claimed, quantum)
         now = self.services.clock.monotonic()
-        self._waiting += [Waiting(one.id, one.business_id, token, now) for one in claimed]
+        self._waiting += [
+            Waiting(one.id, one.business_id, one.channel, token, now) for one in claimed
+        ]
         return len(claimed)
+
+    def _full(self, claimed: Iterable[Claimed]) -> list[LaneKey]:
+        """Return the claimed lanes of businesses that hold twice their share now."""
+        held = Counter(self._busy)
+        held.update(one.business_id for one in self._waiting)
+        held.update(one.business_id for one in claimed)
+        keys = {(one.business_id, one.channel) for one in claimed}
+        return sorted(key for key in keys if held[key[0]] >= 2 * self.per_business)
 
     def _learn(self, claimed: Iterable[Claimed], quantum: int) -> None:
         """Ask more lanes for less each when they hold little, and fewer for more when they do."""
@@ -170,7 +188,6 @@ class Dispatcher:
         for message in begun:
             task = asyncio.create_task(self._send(token, message), name="send")
             self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
 
     def _take(self) -> list[Waiting]:
         """Take from what waits: one token, at most a begin's worth, within each share."""
@@ -194,6 +211,7 @@ class Dispatcher:
             result = await delivery.hand_over(self.services, begun)
             self._recorder.add(token, result)
         finally:
+            self._sending.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             self._release((begun.business_id,))
             if self._waiting or self._starved:
                 self.bell.set()
@@ -201,6 +219,8 @@ class Dispatcher:
     def _release(self, businesses: Iterable[UUID]) -> None:
         for business_id in businesses:
             self._busy[business_id] -= 1
+            if self._busy[business_id] < self.per_business and business_id in self._resting:
+                self.services.ring.lanes(self._resting.pop(business_id))
             if not self._busy[business_id]:
                 del self._busy[business_id]
 

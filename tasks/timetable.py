@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS: Final = 1.0
 
-_LOCK_SPACE: Final = 781_002
+_LOCK_SPACE: Final = 781_003
 _BATCH: Final = 5_000
 
 _CLEANING: Final = {
