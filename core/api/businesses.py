@@ -1,6 +1,5 @@
 """Businesses: made and changed by the booking system, under its own ids."""
 
-import re
 from typing import Annotated, Any
 
 import msgspec
@@ -11,7 +10,7 @@ from core.access import audit
 from core.api import examples
 from core.api.bodies import read_body, read_query
 from core.api.consent_schemas import ConsentTextOut, ConsentTextQuery
-from core.api.guards import address_of, caller_of, tenant
+from core.api.guards import address_of, caller_of, is_ref, tenant
 from core.api.operations import Answer, Example, Operation, described
 from core.api.paging import page, read_cursor
 from core.api.schemas import (
@@ -27,13 +26,11 @@ from core.businesses import store
 from core.businesses.places import is_locale
 from core.consent.texts import consent_text
 from core.errors import FieldFault, InvalidInputError
-from core.ids import REF_PATTERN
 from core.notify.services import Services
 
 Lent = Annotated[Services, Dependency(skip_validation=True)]
 Call = Request[Any, Any, Any]
 
-_REF = re.compile(REF_PATTERN + r"(?!\n)")
 _PATH = {"ref": examples.BUSINESS}
 
 
@@ -59,7 +56,7 @@ async def put_business(ref: str, request: Call, services: Lent) -> Response[Busi
     """Make the business if it is new, else bring it to what was told; repeating is harmless."""
     told = await read_body(request, BusinessBody)
     wanted = store.BusinessIn(**msgspec.structs.asdict(told))
-    if not _REF.fullmatch(ref):
+    if not is_ref(ref):
         fault = FieldFault("", "invalid", "An id holds up to 64 of A-Za-z0-9._:- and no more.")
         raise InvalidInputError(fault.message, errors=[fault])
     store.check_business(wanted)

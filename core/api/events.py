@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
-from uuid import UUID
 
 from litestar import Request, Response, get, post
 from litestar.params import Dependency
@@ -125,7 +124,7 @@ async def list_events(request: Call, services: Lent) -> Response[dict[str, Any]]
         decisions = await notices.decisions_of(
             transaction, business.id, [row["id"] for row in rows]
         )
-    by_event: dict[UUID, list[Mapping[str, Any]]] = defaultdict(list)
+    by_event: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
     for decision in decisions:
         by_event[decision["event_id"]].append(decision)
     return Response(

@@ -6,6 +6,7 @@ is audited after the rollback (rulings A19).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from litestar.exceptions import ImproperlyConfiguredException
@@ -15,6 +16,7 @@ from core.access.keys import ALL, SCOPES, KeyRing, UnauthenticatedError
 from core.api.operations import PUBLIC
 from core.businesses.store import find_business, get_business
 from core.errors import FieldFault, InvalidInputError, NotFoundError, PermissionDeniedError
+from core.ids import REF_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
 
 Owned = Literal["event", "notification_outbox", "decision", "customer_consents"]
+_REF: Final = re.compile(REF_PATTERN + r"(?!\n)")
 _BEARER: Final = "bearer "
 _TEST: Final = "test"
 
@@ -71,6 +74,11 @@ def is_scope(scope: object) -> bool:
     return scope in (PUBLIC, ALL) or scope in SCOPES
 
 
+def is_ref(text: str) -> bool:
+    """Tell whether a caller may choose this as an id."""
+    return _REF.fullmatch(text) is not None
+
+
 def caller_of(request: Request[Any, Any, Any]) -> Caller:
     """Return who calls; the guard has looked."""
     caller: Caller = request.scope["state"]["caller"]
@@ -98,6 +106,8 @@ async def tenant(
         NotFoundError: there is none, or it is somebody else's, or a live one for a test key.
     """
     caller = caller_of(request)
+    if ref is not None and not is_ref(ref):
+        raise NotFoundError("There is no such business.")
     if caller.business_id is not None:
         async with services.database.business(caller.business_id) as transaction:
             own = await get_business(transaction, caller.business_id)
