@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency  # noqa: TC002 - read at run time as well
 
 from core.ids import BusinessId  # noqa: TC001 - Litestar reads the annotation at run time
 from plugins.whatsapp.connections import masked_phone, numbers_of
@@ -51,7 +52,7 @@ def routes(host: Host) -> Sequence[ControllerRouterHandler]:
         summary="List a business's WhatsApp numbers",
         opt={"scope": "config:read"},
     )
-    async def list_numbers(business_id: BusinessId) -> NumbersView:
+    async def list_numbers(business_id: NamedDependency[BusinessId]) -> NumbersView:
         """List the numbers a business is connected with; tokens are never shown."""
         async with host.begin() as transaction:
             numbers = await numbers_of(transaction, business_id)

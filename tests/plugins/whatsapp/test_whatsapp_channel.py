@@ -1,0 +1,464 @@
+"""The channel as the host drives it: send, render, states, news, tasks and its own address."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.di import Provide
+
+from core.channels.messages import ChannelEvent, ConnectionState, OutboundMessage, Parameter
+from core.errors import (
+    CredentialsRejectedError,
+    OutcomeUnknownError,
+    PolicyViolationError,
+    TemplateRejectedError,
+)
+from core.ids import BusinessId, CustomerId, new_uuid
+from plugins.whatsapp.channel import WhatsAppChannel
+from plugins.whatsapp.connect import connect
+from plugins.whatsapp.plugin import plugin
+from plugins.whatsapp.webhooks import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from core.channels.host import Host
+    from core.db import Database
+
+    NewBusiness = Callable[[str], Awaitable[BusinessId]]
+
+FIXTURES = Path(__file__).parent / "fixtures"
+WABA, PHONE, TOKEN = "700100200300400", "500600700800900", "EAAfakeToken123"
+SENDS = f"POST {PHONE}/messages"
+NUMBER = {
+    "id": PHONE,
+    "display_phone_number": "+39 055 000 4411",
+    "quality_rating": "GREEN",
+    "status": "CONNECTED",
+}
+TEMPLATE = {
+    "id": "900100",
+    "name": "reminder_24h",
+    "language": "en_US",
+    "status": "APPROVED",
+    "category": "UTILITY",
+    "parameter_format": "NAMED",
+    "components": [{"type": "BODY", "text": "Hello {{first_name}}, at {{time}} then."}],
+}
+
+
+def hold_account(meta: Any, waba: str = WABA, phone: str = PHONE) -> None:
+    """Let the stand-in hold one account."""
+    number = {**NUMBER, "id": phone}
+    meta.on(f"GET {phone}", number)
+    meta.on(f"GET {waba}/phone_numbers", {"data": [number]})
+    meta.on(f"GET {waba}/message_templates", {"data": [TEMPLATE]})
+    meta.on(f"POST {waba}/subscribed_apps", {"success": True})
+    meta.on(f"GET {waba}/subscribed_apps", {"data": [{"whatsapp_business_api_data": {}}]})
+    meta.on(f"POST {phone}/messages", {"messages": [{"id": f"wamid.{phone}"}]})
+
+
+@pytest.fixture
+async def business(stored_host: Host, meta: Any, new_business: NewBusiness) -> BusinessId:
+    """Connect one business."""
+    hold_account(meta)
+    made = await new_business("aurora")
+    assert all(c.passed for c in await connect(stored_host, made, WABA, PHONE, TOKEN))
+    return made
+
+
+@pytest.fixture
+def channel(stored_host: Host) -> WhatsAppChannel:
+    """Build the channel under test."""
+    return WhatsAppChannel(stored_host)
+
+
+def message(business: BusinessId, **changes: Any) -> OutboundMessage:
+    """Build a message for the connected number."""
+    built = OutboundMessage(
+        callback_id="ntf_abc",
+        business_id=business,
+        customer_id=CustomerId(new_uuid()),
+        account=PHONE,
+        address="+34600111222",
+        template="reminder_24h",
+        language="en_US",
+        parameters=(
+            Parameter(name="first_name", value="Zoë"),
+            Parameter(name="time", value="10:30"),
+        ),
+    )
+    return msgspec.structs.replace(built, **changes)
+
+
+async def _state(database: Database) -> tuple[str, str, str, str]:
+    """Return our state and reason, and the core's."""
+    async with database.engine() as transaction:
+        ours = await transaction.fetchrow("SELECT * FROM business_whatsapp_config")
+        core = await transaction.fetchrow("SELECT * FROM channel_connection")
+    return ours["status"], ours["state_reason"], core["state"], core["reason"]
+
+
+async def _template(database: Database) -> tuple[Any, Any]:
+    """Return our template row and the core's."""
+    async with database.engine() as transaction:
+        return (
+            await transaction.fetchrow("SELECT * FROM whatsapp_templates"),
+            await transaction.fetchrow("SELECT * FROM channel_template"),
+        )
+
+
+async def test_a_message_is_handed_over_once(
+    channel: WhatsAppChannel, meta: Any, business: BusinessId
+) -> None:
+    """One call, the sealed token opened, our id on it, Meta's id back."""
+    receipt = await channel.send(message(business))
+    assert receipt.provider_message_id == f"wamid.{PHONE}"
+    (call,) = meta.sent(SENDS)
+    assert call.headers["authorization"] == f"Bearer {TOKEN}"
+    assert call.body["biz_opaque_callback_data"] == "ntf_abc"
+    assert call.body["template"]["name"] == "reminder_24h"
+
+
+@pytest.mark.parametrize("answer", [{}, {"messages": []}, {"messages": [{}]}, {"messages": "x"}])
+async def test_a_success_without_an_id_is_unknown(
+    channel: WhatsAppChannel, meta: Any, business: BusinessId, answer: Any
+) -> None:
+    """Meta said 200 but named no message: it may have been sent."""
+    meta.on(SENDS, answer)
+    with pytest.raises(OutcomeUnknownError):
+        await channel.send(message(business))
+
+
+async def test_a_token_serves_its_own_business_only(
+    channel: WhatsAppChannel, meta: Any, business: BusinessId, new_business: NewBusiness
+) -> None:
+    """Another business that names this number gets nothing, with a warm cache and a cold one."""
+    other = await new_business("other")
+    with pytest.raises(CredentialsRejectedError):
+        await channel.send(message(other))
+    await channel.send(message(business))
+    with pytest.raises(CredentialsRejectedError):
+        await channel.send(message(other))
+    assert len(meta.sent(SENDS)) == 1
+
+
+async def test_a_replaced_token_gets_its_turn_at_once(
+    channel: WhatsAppChannel, stored_host: Host, meta: Any, business: BusinessId
+) -> None:
+    """A send caught with the old token in hand is repeated with the new one, and only then."""
+    await channel.send(message(business))
+    await connect(stored_host, business, WABA, PHONE, "EAAsecondToken")
+    refused = (401, {"error": {"code": 190}})
+    meta.on(SENDS, refused, {"messages": [{"id": "wamid.2"}]})
+    assert (await channel.send(message(business))).provider_message_id == "wamid.2"
+    used = [call.headers["authorization"] for call in meta.sent(SENDS)]
+    assert used == [f"Bearer {TOKEN}", f"Bearer {TOKEN}", "Bearer EAAsecondToken"]
+    meta.on(SENDS, refused)
+    with pytest.raises(CredentialsRejectedError):
+        await channel.send(message(business))
+    assert len(meta.sent(SENDS)) == 4
+
+
+async def test_an_open_token_is_kept_for_seconds(
+    channel: WhatsAppChannel,
+    stored_host: Host,
+    clock: Any,
+    business: BusinessId,
+    database: Database,
+) -> None:
+    """Within seconds of a change the old token is gone from memory."""
+    await channel.send(message(business))
+    async with database.engine() as transaction:
+        await transaction.execute(
+            "UPDATE business_whatsapp_config SET access_token_encrypted = NULL"
+        )
+    await channel.send(message(business))
+    clock.advance(timedelta(seconds=6))
+    with pytest.raises(CredentialsRejectedError):
+        await channel.send(message(business))
+    assert stored_host.clock is clock
+
+
+async def test_a_policy_refusal_is_reported(
+    channel: WhatsAppChannel, meta: Any, business: BusinessId, told: Any
+) -> None:
+    """When Meta restricts a number, the host learns it with the first refusal."""
+    meta.on(SENDS, (400, {"error": {"code": 131048}}))
+    with pytest.raises(PolicyViolationError):
+        await channel.send(message(business))
+    assert told.reported == [(business, "sending-restricted", {"code": "131048"})]
+
+
+async def test_a_preview_needs_no_provider(
+    channel: WhatsAppChannel, meta: Any, business: BusinessId
+) -> None:
+    """What the customer would see comes from our own rows."""
+    asked = len(meta.calls)
+    assert (await channel.render(message(business))).text == "Hello Zoë, at 10:30 then."
+    assert (await channel.render(message(business, template="", text="Ciao"))).text == "Ciao"
+    with pytest.raises(TemplateRejectedError):
+        await channel.render(message(business, template="nowhere"))
+    assert len(meta.calls) == asked
+
+
+async def test_a_state_is_kept_in_both_pictures(
+    channel: WhatsAppChannel, database: Database, business: BusinessId
+) -> None:
+    """What the host found out stands in our table and in the core's, with its reason."""
+    async with database.engine() as transaction:
+        await channel.set_state(transaction, business, ConnectionState.ERROR, "token-rejected")
+    assert await _state(database) == ("error", "token-rejected", "error", "token-rejected")
+    async with database.engine() as transaction:
+        await channel.set_state(transaction, business, ConnectionState.ACTIVE, "")
+    assert await _state(database) == ("active", "", "active", "")
+
+
+async def test_without_a_token_nothing_becomes_active(
+    channel: WhatsAppChannel, database: Database, business: BusinessId
+) -> None:
+    """Resuming cannot bring back a connection whose token Meta took away."""
+    await _apply(channel, database, "account__partner_removed")
+    async with database.engine() as transaction:
+        await channel.set_state(transaction, business, ConnectionState.ACTIVE, "")
+    assert (await _state(database))[0] == "disabled"
+
+
+async def _apply(channel: WhatsAppChannel, database: Database, *names: str, **shift: Any) -> None:
+    """Apply the news of fixtures, as if Meta told them when the clock stands."""
+    at = channel._host.clock.now() + timedelta(**shift)
+    for name in names:
+        events = [
+            msgspec.structs.replace(news, occurred_at=at)
+            for news in parse((FIXTURES / f"{name}.json").read_bytes())
+            if isinstance(news, ChannelEvent)
+        ]
+        async with database.engine() as transaction:
+            await channel.apply(transaction, events)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "reason"),
+    [
+        ("account__disabled", "disabled", "account-disabled"),
+        ("account__restricted", "error", "account-restricted"),
+        ("account__partner_removed", "disabled", "access-withdrawn"),
+    ],
+)
+async def test_account_news_stop_the_number(
+    channel: WhatsAppChannel,
+    database: Database,
+    business: BusinessId,
+    told: Any,
+    name: str,
+    state: str,
+    reason: str,
+) -> None:
+    """What Meta stops is stopped here in the same transaction, told once per news, repeatable."""
+    await _apply(channel, database, name)
+    assert await _state(database) == (state, reason, state, reason)
+    assert [(who, fact) for who, fact, _ in told.reported] == [(business, reason)]
+    await _apply(channel, database, name)
+    assert await _state(database) == (state, reason, state, reason)
+
+
+async def test_a_withdrawn_token_is_overwritten(
+    channel: WhatsAppChannel, database: Database, business: BusinessId
+) -> None:
+    """A token that Meta took back is not kept, sealed or in memory."""
+    await channel.send(message(business))
+    await _apply(channel, database, "account__partner_removed")
+    async with database.engine() as transaction:
+        kept = await transaction.fetchval(
+            "SELECT access_token_encrypted FROM business_whatsapp_config"
+        )
+    assert kept is None
+    with pytest.raises(CredentialsRejectedError):
+        await channel.send(message(business))
+
+
+@pytest.mark.usefixtures("business")
+async def test_news_of_a_stranger_change_nothing(
+    channel: WhatsAppChannel, database: Database
+) -> None:
+    """Signed news about an account that nobody connected here touches nobody."""
+    stranger = ChannelEvent(
+        kind="account_update",
+        account="999",
+        dedupe="x",
+        occurred_at=channel._host.clock.now(),
+        data={"event": "ACCOUNT_DELETED", "violation": "", "ban": "", "restrictions": []},
+    )
+    async with database.engine() as transaction:
+        await channel.apply(transaction, [stranger])
+    assert (await _state(database))[0] == "active"
+
+
+@pytest.mark.usefixtures("business")
+async def test_template_news_reach_both_pictures(
+    channel: WhatsAppChannel, database: Database
+) -> None:
+    """A pause stops the template at once, an approval brings it back, a category is Meta's."""
+    await _apply(channel, database, "template__reason_null")
+    ours, core = await _template(database)
+    assert (ours["status"], ours["meta_status"], core["usable"]) == ("paused", "PAUSED", False)
+    assert core["reason"] == "template-paused"
+    await _apply(channel, database, "template__approved", seconds=1)
+    ours, core = await _template(database)
+    assert (ours["status"], core["usable"]) == ("approved", True)
+    await _apply(channel, database, "template__category_done", "template__quality", seconds=2)
+    ours, core = await _template(database)
+    assert (ours["category"], core["category"], ours["quality"]) == (
+        "marketing",
+        "marketing",
+        "RED",
+    )
+    await _apply(channel, database, "template__rejected", seconds=3)
+    ours, core = await _template(database)
+    assert (ours["status"], ours["rejected_reason"], core["usable"]) == (
+        "rejected",
+        "PROMOTIONAL",
+        False,
+    )
+
+
+async def test_older_news_asks_for_a_fresh_reading(
+    channel: WhatsAppChannel, database: Database, business: BusinessId, told: Any
+) -> None:
+    """An approval that comes late cannot bring back what was paused after it."""
+    await _apply(channel, database, "template__reason_null")
+    await _apply(channel, database, "template__approved", seconds=-60)
+    ours, core = await _template(database)
+    assert (ours["status"], core["usable"]) == ("paused", False)
+    assert told.queued == [("sync_templates", {"business_id": str(business)})]
+
+
+@pytest.mark.usefixtures("business")
+async def test_news_survive_a_queue_that_stands_still(
+    channel: WhatsAppChannel, database: Database, told: Any
+) -> None:
+    """A dead queue costs the early reading, not the news in the same batch."""
+    told.queue_works = False
+    await _apply(channel, database, "phone__quality", "template__reason_null")
+    ours, _ = await _template(database)
+    assert ours["status"] == "paused"
+
+
+async def test_a_reading_brings_everything_up_to_date(
+    channel: WhatsAppChannel, database: Database, meta: Any, business: BusinessId
+) -> None:
+    """New templates come, changed ones change, missing ones are disabled, quality follows."""
+    added = {**TEMPLATE, "id": "2", "name": "booking_confirmed"}
+    meta.on(f"GET {WABA}/message_templates", {"data": [added, added]})
+    meta.on(f"GET {WABA}/phone_numbers", {"data": [{**NUMBER, "quality_rating": "YELLOW"}]})
+    assert await channel.sync(business) == 1
+    async with database.engine() as transaction:
+        told = await transaction.fetch("SELECT * FROM channel_template ORDER BY name")
+        quality = await transaction.fetchval("SELECT quality FROM channel_connection")
+        gone = await transaction.fetchrow(
+            "SELECT * FROM whatsapp_templates WHERE template_name = 'reminder_24h'"
+        )
+    assert [(one["name"], one["usable"]) for one in told] == [
+        ("booking_confirmed", True),
+        ("reminder_24h", False),
+    ]
+    assert (gone["status"], gone["meta_status"], gone["version"]) == ("disabled", "DELETED", 2)
+    assert quality == "YELLOW"
+
+
+async def test_half_a_listing_changes_nothing(
+    channel: WhatsAppChannel, database: Database, meta: Any, business: BusinessId
+) -> None:
+    """When the second page cannot be read, no template is taken for deleted."""
+    page = {"data": [], "paging": {"cursors": {"after": "c"}, "next": "x"}}
+    meta.on(f"GET {WABA}/message_templates", page, (502, b""))
+    with pytest.raises(OutcomeUnknownError):
+        await channel.sync(business)
+    ours, core = await _template(database)
+    assert (ours["status"], core["usable"]) == ("approved", True)
+
+
+async def test_the_nightly_task_reads_every_business(
+    stored_host: Host, meta: Any, business: BusinessId, new_business: NewBusiness
+) -> None:
+    """One business's refused token does not cost the others their reading."""
+    hold_account(meta, "700200", "500200")
+    second = await new_business("second")
+    await connect(stored_host, second, "700200", "500200", "EAAother-token")
+    refused = min((business, WABA), (second, "700200"))[1]
+    meta.on(f"GET {refused}/message_templates", (401, {"error": {"code": 190}}))
+    meta.calls.clear()
+    (task,) = plugin.tasks(stored_host)
+    (schedule,) = plugin.schedules(stored_host)
+    assert schedule.task == task.name == "sync_templates"
+    await task.function({})
+    assert {call.path for call in meta.calls} >= {
+        f"{WABA}/message_templates",
+        "700200/message_templates",
+    }
+    meta.calls.clear()
+    meta.on("GET 700200/message_templates", {"data": []})
+    await task.function({}, business_id=str(second))
+    assert {call.path for call in meta.calls} == {
+        "700200/message_templates",
+        "700200/phone_numbers",
+    }
+
+
+async def test_a_probe_says_what_is_wrong(
+    channel: WhatsAppChannel, meta: Any, business: BusinessId, new_business: NewBusiness
+) -> None:
+    """Healthy is all green; a red rating, missing news and a refused token come with advice."""
+    assert all(check.passed for check in await channel.probe(business))
+    meta.on(f"GET {PHONE}", {**NUMBER, "quality_rating": "RED", "status": "FLAGGED"})
+    meta.on(f"GET {WABA}/subscribed_apps", {"data": []})
+    wrong = [check for check in await channel.probe(business) if not check.passed]
+    assert [check.name for check in wrong] == ["number", "quality", "webhooks"]
+    assert all(check.advice for check in wrong)
+    meta.on(f"GET {PHONE}", (401, {"error": {"code": 190}}))
+    (wrong_token,) = [check for check in await channel.probe(business) if not check.passed]
+    assert (wrong_token.name, bool(wrong_token.advice)) == ("token", True)
+    (nothing,) = await channel.probe(await new_business("empty"))
+    assert (nothing.name, nothing.passed) == ("connection", False)
+
+
+async def test_the_numbers_of_a_business_are_listed_masked(
+    stored_host: Host, business: BusinessId, new_business: NewBusiness
+) -> None:
+    """A caller sees its own numbers, no token, and of the phone only the ends."""
+    other = await new_business("other")
+    for who, shown in ((business, ["+39 *** 4411"]), (other, [])):
+        app: Any = Litestar(
+            route_handlers=plugin.routes(stored_host),
+            dependencies={"business_id": Provide(_giving(who), sync_to_thread=False)},
+        )
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://host") as caller:
+            answer = await caller.get("/numbers")
+        assert answer.status_code == 200
+        assert [one["display_phone"] for one in answer.json()["data"]] == shown
+        assert TOKEN not in answer.text
+        assert "0004411" not in answer.text
+
+
+def _giving(who: BusinessId) -> Callable[[], BusinessId]:
+    def give() -> BusinessId:
+        return who
+
+    return give
+
+
+async def test_closing_forgets_the_tokens(
+    channel: WhatsAppChannel, meta: Any, business: BusinessId
+) -> None:
+    """Nothing open is left in memory."""
+    await channel.send(message(business))
+    await channel.close()
+    assert channel._credentials._kept == {}
+    assert len(meta.sent(SENDS)) == 1
