@@ -154,11 +154,23 @@ def wall_script(name: str, table: TableClass) -> str:
         lines.append(f"DROP POLICY IF EXISTS {policy} ON {name}")
         if granted:
             lines += _grants(name, table, role, granted)
+            if "insert" in granted:
+                lines.append(_sequence_grant(name, role))
             lines.append(
                 f"CREATE POLICY {policy} ON {name} TO {role} "
                 f"USING ({condition}) WITH CHECK ({condition})"
             )
     return ";\n".join(lines) + ";"
+
+
+def _sequence_grant(name: str, role: str) -> str:
+    """Let a role that inserts draw the numbers of the table's serial columns."""
+    return (
+        "DO $$ DECLARE s regclass; BEGIN FOR s IN SELECT d.objid FROM pg_depend d "
+        "JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' "
+        f"WHERE d.refobjid = to_regclass('{name}') AND d.deptype IN ('a', 'i') "
+        f"LOOP EXECUTE format('GRANT USAGE ON SEQUENCE %s TO {role}', s); END LOOP; END $$"
+    )
 
 
 async def run_script(script: str) -> None:
