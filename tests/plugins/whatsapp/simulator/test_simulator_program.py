@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
+import httpx
 import pytest
 
 from plugins.whatsapp.simulator.__main__ import main
@@ -46,6 +48,12 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def read_address(url: str) -> tuple[str, int]:
+    """Return host and port of an address."""
+    host, port = url.removeprefix("http://").split(":")
+    return host, int(port)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_program_says_when_it_is_ready_and_ends_cleanly(
     run: list[subprocess.Popen[str]], number: signal.Signals
@@ -61,6 +69,33 @@ def test_program_says_when_it_is_ready_and_ends_cleanly(
     program.send_signal(number)
     out, err = program.communicate(timeout=10)
     assert (program.returncode, out, err) == (0, "", "")
+
+
+def test_program_ends_although_a_caller_waits_for_ever(
+    run: list[subprocess.Popen[str]],
+) -> None:
+    """An answer that never comes does not keep the program from ending."""
+    program = start("--port", "0")
+    run.append(program)
+    assert program.stdout is not None
+    url = program.stdout.readline().removeprefix(READY).strip()
+    fault = {"kind": "timeout_before", "edge": ""}
+    assert httpx.post(f"{url}/simulator/faults", json=fault, trust_env=False).status_code == 200
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(f"{url}/v25.0/1", timeout=0.2, trust_env=False)
+    fault_again = httpx.post(f"{url}/simulator/faults", json=fault, trust_env=False)
+    assert fault_again.json() == {"waiting": 1}
+    with (
+        httpx.Client(trust_env=False) as client,
+        socket.create_connection(read_address(url)) as caller,
+    ):
+        caller.sendall(b"GET /v25.0/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        for _ in range(200):
+            if client.get(f"{url}/simulator/faults").json() == {"faults": []}:
+                break
+        program.terminate()
+        program.communicate(timeout=10)
+    assert program.returncode == 0
 
 
 def test_taken_port_gives_the_next_free_one_and_says_so(

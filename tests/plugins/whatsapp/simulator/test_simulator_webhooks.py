@@ -165,6 +165,21 @@ async def test_inbound_text_arrives_signed_with_sender_and_text(
     assert value["contacts"][0]["wa_id"] == "34600111222"
 
 
+async def test_customer_known_by_user_id_has_no_number(
+    graph: httpx.AsyncClient, receiver: Any, wait_until: WaitUntil
+) -> None:
+    """A message from a business-scoped user id carries neither from nor wa_id."""
+    inbound = {**INBOUND, "from": "ES.90817263544", "text": "Hola"}
+    assert (await graph.post("/simulator/inbound", json=inbound)).status_code == 202
+    await wait_until(lambda: len(receiver.bodies) == 1)
+    value = json.loads(receiver.bodies[0])["entry"][0]["changes"][0]["value"]
+    assert value["messages"][0]["from_user_id"] == "ES.90817263544"
+    assert "from" not in value["messages"][0]
+    assert value["contacts"] == [
+        {"profile": {"name": "Customer"}, "user_id": "ES.90817263544"},
+    ]
+
+
 async def test_pressed_button_arrives_with_payload_and_context(
     graph: httpx.AsyncClient, receiver: Any, wait_until: WaitUntil
 ) -> None:
