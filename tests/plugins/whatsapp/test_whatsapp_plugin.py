@@ -172,11 +172,13 @@ async def test_a_business_role_sees_its_own_rows_and_no_secret(
         ),
         (
             "INSERT INTO whatsapp_templates (id, business_id, template_name, language_code, "
-            "waba_id, status) SELECT id, business_id, 'n', 'en', 'w', 'odd' FROM business_whatsapp_config"
+            "waba_id, status) SELECT id, business_id, 'n', 'en', 'w', 'odd' "
+            "FROM business_whatsapp_config"
         ),
         (
             "INSERT INTO whatsapp_templates (id, business_id, template_name, language_code, "
-            "waba_id, category) SELECT id, business_id, 'n', 'en', 'w', 'odd' FROM business_whatsapp_config"
+            "waba_id, category) SELECT id, business_id, 'n', 'en', 'w', 'odd' "
+            "FROM business_whatsapp_config"
         ),
         (
             "INSERT INTO whatsapp_message_log (id, business_id, direction, delivery_status) "
