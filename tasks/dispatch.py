@@ -72,12 +72,14 @@ class Dispatcher:
     line: Line
     slots: int = SLOTS
     per_business: int = SLOTS_PER_BUSINESS
-    _waiting: list[Waiting] = field(default_factory=list)
-    _sending: set[asyncio.Task[None]] = field(default_factory=set)
-    _busy: Counter[UUID] = field(default_factory=Counter)
-    _resting: dict[UUID, set[LaneKey]] = field(default_factory=lambda: defaultdict(set))
-    _quantum: int = _QUANTUM
-    _starved: bool = False
+    _waiting: list[Waiting] = field(init=False, default_factory=list)
+    _sending: set[asyncio.Task[None]] = field(init=False, default_factory=set)
+    _busy: Counter[UUID] = field(init=False, default_factory=Counter)
+    _resting: dict[UUID, set[LaneKey]] = field(
+        init=False, default_factory=lambda: defaultdict(set)
+    )
+    _quantum: int = field(init=False, default=_QUANTUM)
+    _starved: bool = field(init=False, default=False)
     _recorder: Recorder = field(init=False)
 
     def __post_init__(self) -> None:
