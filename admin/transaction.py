@@ -9,7 +9,7 @@ rolled back, and what was refused is written to the audit trail afterwards (ruli
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 
 METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 PASSWORD_PATH: Final = "/api/change-password/"  # noqa: S105 - an address
+TABLES: Final = "/api/tables/"
 HIDDEN: Final = ("/api/docs", "/public/docs", "/docs", "/redoc")
 
 _WRITES: Final = ("POST", "PUT", "PATCH", "DELETE")
 _POOL: Final = 5
-_READS_WITHOUT_ROWS: Final = ("count", "schema", "new", "references")
+_READS_WITHOUT_ROWS: Final = ("", "grouped", "count", "schema", "new", "references")
 # Piccolo Admin sets styles on elements; scripts come from its own files only.
 _POLICY: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -182,19 +183,22 @@ class TransactionMiddleware:
             scope[KEY] = Visit(actor, address)
             await self._app(scope, receive, answer.hold)
         else:
-            await self._work(scope, receive, answer, actor)
+            await self._work(scope, receive, answer, Visit(actor, address), path)
         if _is_refusal(scope["method"], answer.status):
             await self._note_refusal(actor, scope["method"], path, answer.status, address)
         await answer.replay(send)
 
-    async def _work(self, scope: Scope, receive: Receive, answer: _Answer, actor: Actor) -> None:
+    async def _work(
+        self, scope: Scope, receive: Receive, answer: _Answer, visit: Visit, path: str
+    ) -> None:
         try:
-            async with self._admin.begin(actor) as transaction:
-                scope[KEY] = Visit(actor, client_address(scope), transaction)
+            async with self._admin.begin(visit.actor) as transaction:
+                scope[KEY] = replace(visit, transaction=transaction)
                 await self._app(scope, receive, answer.hold)
                 if answer.status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
                     raise _RollBackError  # noqa: TRY301 - the way out of the block is the point
-                await self._note_reading(scope, transaction, actor)
+                if visit.actor.on_platform and scope["method"] == "GET":
+                    await _note_reading(transaction, visit, path)
         except _RollBackError:
             pass
         except asyncpg.InsufficientPrivilegeError:
@@ -204,25 +208,6 @@ class TransactionMiddleware:
         except Exception:  # noqa: BLE001 - the edge: nothing of the fault may reach the browser
             _log.exception("admin request failed", method=scope["method"])
             answer.become(500, "Something went wrong here; it was written to the log.")
-
-    async def _note_reading(
-        self, scope: Scope, transaction: PlainTransaction, actor: Actor
-    ) -> None:
-        """Write down what an operator of the platform looked at (rulings B8)."""
-        parts = scope["path"].removeprefix(scope.get("root_path", "")).strip("/").split("/")
-        if not actor.on_platform or scope["method"] != "GET" or parts[:2] != ["api", "tables"]:
-            return
-        target = parts[2:]
-        if not target or target == ["grouped"] or target[-1] in _READS_WITHOUT_ROWS:
-            return
-        await record(
-            transaction,
-            business_id=None,
-            actor=f"user:{actor.user_id}",
-            action="admin.read",
-            target="/".join(target),
-            ip=client_address(scope),
-        )
 
     async def _note_refusal(
         self, actor: Actor, method: str, path: str, status: int, address: str
@@ -236,6 +221,21 @@ class TransactionMiddleware:
             reason=str(status),
             ip=address,
         )
+
+
+async def _note_reading(transaction: PlainTransaction, visit: Visit, path: str) -> None:
+    """Write down what an operator of the platform looked at (rulings B8)."""
+    target = path.removeprefix(TABLES).strip("/").split("/")
+    if not path.startswith(TABLES) or target[-1] in _READS_WITHOUT_ROWS:
+        return
+    await record(
+        transaction,
+        business_id=None,
+        actor=f"user:{visit.actor.user_id}",
+        action="admin.read",
+        target="/".join(target),
+        ip=visit.address,
+    )
 
 
 def session_cookie(scope: Scope) -> str:

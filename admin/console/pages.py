@@ -9,9 +9,9 @@ from uuid import UUID
 
 from litestar import MediaType, Request, Response, Router, get, post
 from litestar.datastructures import CacheControlHeader
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromPath
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
@@ -106,15 +106,27 @@ class Console:
         return html(body, status)
 
 
+Lent = NamedDependency[Console]
+Known = NamedDependency[Visitor]
+
+
 def console_handlers(services: Services, accounts: Accounts) -> list[ControllerRouterHandler]:
     """Return the start page, the console and its files."""
     console = Console(services, accounts)
+
+    # Plain functions: Litestar copies bound methods with all they are bound to.
+    def lend_console() -> Console:
+        return console
+
+    async def find_visitor(request: Request[Any, Any, Any]) -> Visitor:
+        return await console.visitor(request)
+
     router = Router(
         path="/console",
         route_handlers=[show_latest, show_story, choose_business, sign_out, show_nothing],
         dependencies={
-            "console": Provide(lambda: console, sync_to_thread=False, use_cache=True),
-            "visitor": Provide(console.visitor),
+            "console": Provide(lend_console, sync_to_thread=False),
+            "visitor": Provide(find_visitor),
         },
         exception_handlers={
             SignInError: _to_login,
@@ -140,7 +152,7 @@ async def start() -> Response[str]:
 
 
 @get("/")
-async def show_latest(console: Console, visitor: Visitor) -> Response[str]:
+async def show_latest(console: Lent, visitor: Known) -> Response[str]:
     """Show the newest notices."""
     _require(visitor.actor)
     async with door(console.services, visitor.actor) as transaction:
@@ -149,7 +161,7 @@ async def show_latest(console: Console, visitor: Visitor) -> Response[str]:
 
 
 @get("/notifications/{public_id:str}")
-async def show_story(console: Console, visitor: Visitor, public_id: str) -> Response[str]:
+async def show_story(console: Lent, visitor: Known, public_id: FromPath[str]) -> Response[str]:
     """Show why one notice was sent, or was not."""
     actor = visitor.actor
     _require(actor)
@@ -168,7 +180,7 @@ async def show_story(console: Console, visitor: Visitor, public_id: str) -> Resp
 
 
 @post("/business")
-async def choose_business(console: Console, visitor: Visitor, data: Form) -> Response[str]:
+async def choose_business(console: Lent, visitor: Known, data: Form) -> Response[str]:
     """Work in another business from now on."""
     _same_form(visitor, data)
     chosen = data.get("business", "")
@@ -178,7 +190,7 @@ async def choose_business(console: Console, visitor: Visitor, data: Form) -> Res
 
 
 @post("/sign-out")
-async def sign_out(console: Console, visitor: Visitor, data: Form) -> Response[str]:
+async def sign_out(console: Lent, visitor: Known, data: Form) -> Response[str]:
     """End the session."""
     _same_form(visitor, data)
     await console.accounts.sessions.end(visitor.cookie)
@@ -188,7 +200,7 @@ async def sign_out(console: Console, visitor: Visitor, data: Form) -> Response[s
 
 
 @get("/{rest:path}")
-async def show_nothing(visitor: Visitor, rest: str) -> Response[str]:
+async def show_nothing(visitor: Known, rest: FromPath[str]) -> Response[str]:
     """Answer addresses that do not exist."""
     del visitor, rest
     raise NotFoundError("There is no such page.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
 from piccolo.apps.user.tables import BaseUser
 from piccolo.columns import JSONB, UUID, Array, Bytea, Integer, Timestamptz, Varchar
@@ -11,6 +12,11 @@ from piccolo.table import Table
 from piccolo_api.session_auth.tables import SessionsBase
 
 from core.channels.columns import UUIDv7
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+_OURS: Final = "Sessions are opened, found and ended by core.access.sessions."
 
 
 class AppUser(BaseUser, tablename="app_user"):
@@ -26,6 +32,29 @@ class UserSession(SessionsBase, tablename="user_session"):
 
     business_id = UUID(null=True, default=None, help_text="The business chosen for this session.")
     revoked_at = Timestamptz(null=True, default=None)
+
+    @classmethod
+    async def create_session(
+        cls,
+        user_id: int,
+        expiry_date: datetime | None = None,
+        max_expiry_date: datetime | None = None,
+    ) -> SessionsBase:
+        """Refuse: Piccolo's own way would store the cookie; core.access.sessions has ours."""
+        del user_id, expiry_date, max_expiry_date
+        raise NotImplementedError(_OURS)
+
+    @classmethod
+    async def get_user_id(cls, token: str, increase_expiry: timedelta | None = None) -> int | None:
+        """Refuse, see `create_session`."""
+        del token, increase_expiry
+        raise NotImplementedError(_OURS)
+
+    @classmethod
+    async def remove_session(cls, token: str) -> None:
+        """Refuse, see `create_session`."""
+        del token
+        raise NotImplementedError(_OURS)
 
 
 class LoginAttempt(Table, tablename="login_attempt"):

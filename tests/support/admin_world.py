@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from fixture_postgres import FreshDatabase
 
+    from core.channels.registry import Registry
+
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "a long enough password"
 PHONE = "+393331234567"
@@ -150,7 +152,9 @@ async def settle(database: FreshDatabase) -> World:
 class Site:
     """The admin on one database, as a process would run it."""
 
-    def __init__(self, database: FreshDatabase, **changes: str) -> None:
+    def __init__(
+        self, database: FreshDatabase, registry: Registry | None = None, **changes: str
+    ) -> None:
         self.database = database
         self.settings = read_settings({**environment(database), **changes})
         self.http = open_client(2)
@@ -164,7 +168,7 @@ class Site:
             http=self.http,
             enqueue=_enqueue,
         )
-        registry = load((), self.settings.channels)
+        registry = registry or load((), self.settings.channels)
         self.opened = open_channels(supplies, registry)
         self.services = Services(
             clock=supplies.clock,
@@ -176,6 +180,7 @@ class Site:
             public_url=self.settings.public_url,
         )
         self.admin = AdminSite(self.services, self.settings, database.database_url)
+        self.address = self.settings.public_url
         self.app = Litestar(route_handlers=self.admin.handlers, openapi_config=None)
 
     async def __aenter__(self) -> Self:
@@ -196,7 +201,7 @@ class Site:
     def browser(self, address: str = "127.0.0.1") -> httpx.AsyncClient:
         """Return a client that keeps cookies."""
         transport = httpx.ASGITransport(app=self.app, client=(address, 50000))
-        return httpx.AsyncClient(transport=transport, base_url="http://patchbay.test")
+        return httpx.AsyncClient(transport=transport, base_url=self.address)
 
     async def sign_in(self, username: str) -> httpx.AsyncClient:
         """Return a browser in which this person has signed in."""
