@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["fixture_postgres", "fixture_redis", "fixture_machine", "fixture_house", "fixture_scripted"]
+pytest_plugins = ["fixture_postgres", "fixture_redis", "fixture_machine", "fixture_house", "fixture_scripted", "fixture_town"]

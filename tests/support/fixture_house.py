@@ -112,9 +112,7 @@ def test_vault() -> Vault:
 
 
 @pytest.fixture
-async def services(
-    migrated_database: FreshDatabase, test_vault: Vault
-) -> AsyncIterator[Services]:
+async def services(migrated_database: FreshDatabase, test_vault: Vault) -> AsyncIterator[Services]:
     """Build the parts of a process without channels; tests add their own scripted one."""
     database = Database(migrated_database.database_url, PoolSizes())
     await database.open()

@@ -132,9 +132,7 @@ class Salon:
             type=kind,
             time=self.services.clock.now(),
             business_ref=self.business.ref,
-            booking=Booking(
-                ref=booking, starts_at=starts_at, service="Taglio", version=version
-            ),
+            booking=Booking(ref=booking, starts_at=starts_at, service="Taglio", version=version),
             customer=EventCustomer(
                 id=customer, first_name="Giulia", phone="+393331234567", locale="it"
             ),
@@ -144,7 +142,7 @@ class Salon:
 
 @pytest.fixture
 def open_salon(services: Services, add_business: Callable[..., Any]) -> Callable[..., Any]:
-    """Connect businesses to the scripted channel: `await open_salon("salon-a")`."""
+    """Return a function that connects a business to the scripted channel."""
 
     async def connect(ref: str = "salon-a", *, usable: bool = True) -> Salon:
         business = await add_business(ref)

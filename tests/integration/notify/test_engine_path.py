@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from core.channels.messages import InboundMessage, Status, StatusUpdate
 from core.errors import (
@@ -64,7 +65,8 @@ async def store_call(services: Services, channel: str) -> None:
     row_id = new_uuid()
     async with services.database.engine() as transaction:
         await transaction.execute(
-            "INSERT INTO provider_inbox (id, channel, headers, body_sealed) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO provider_inbox (id, channel, headers, body_sealed)"
+            " VALUES ($1, $2, $3, $4)",
             row_id,
             channel,
             {},
@@ -101,7 +103,10 @@ async def test_an_event_becomes_a_message_that_is_read(
     assert message.callback_id == answer.decisions[0].notification_id
     assert message.address == "+393331234567"
     assert [one.name for one in message.parameters] == [
-        "first_name", "business_name", "date", "time",
+        "first_name",
+        "business_name",
+        "date",
+        "time",
     ]
     row = await superuser.fetchrow("SELECT * FROM notification_outbox")
     assert (row["status"], row["phase"], row["retry_count"]) == ("sent", "final", 0)
@@ -188,8 +193,6 @@ async def test_each_gate_says_no_with_its_reason(
     await superuser.execute(spoil)
     business = salon.business
     if reason == "channel-disabled":
-        from msgspec.structs import replace
-
         business = replace(business, killed_at=datetime.now(UTC))
     answer = (await take_in(salon.services, business, [salon.event(starts_at=TOMORROW)]))[0]
     assert [(one.outcome, one.reason) for one in answer.decisions] == [("suppressed", reason)]
@@ -202,10 +205,18 @@ async def test_each_gate_says_no_with_its_reason(
 @pytest.mark.parametrize(
     ("spoil", "status", "reason"),
     [
-        ("UPDATE customer_consents SET opt_in=false, revoked_at=now()", "canceled", "consent-revoked"),
+        (
+            "UPDATE customer_consents SET opt_in=false, revoked_at=now()",
+            "canceled",
+            "consent-revoked",
+        ),
         ("DELETE FROM customer_consents", "canceled", "consent-missing"),
         ("UPDATE channel_template SET usable = false", "failed", "template-not-approved"),
-        ("UPDATE channel_template SET category='marketing'", "canceled", "marketing-consent-missing"),
+        (
+            "UPDATE channel_template SET category='marketing'",
+            "canceled",
+            "marketing-consent-missing",
+        ),
         ("UPDATE notification_outbox SET useful_until = now()", "canceled", "expired"),
         ("UPDATE lane SET state = 'suspended'", "queued", "held"),
         ("UPDATE business SET killed_at = now()", "queued", "held"),
@@ -244,11 +255,15 @@ async def test_retries_wait_and_then_give_up(
             "FROM notification_outbox"
         )
         waits.append(row["wait"])
-        await superuser.execute("UPDATE notification_outbox SET next_retry_at = now()"
-                                " WHERE phase = 'waiting'")
+        await superuser.execute(
+            "UPDATE notification_outbox SET next_retry_at = now() WHERE phase = 'waiting'"
+        )
         await superuser.execute("UPDATE lane SET next_at = now()")
     assert (row["status"], row["reason"], row["error_code"], row["retry_count"]) == (
-        "failed", "retries-exhausted", "131000", 5,
+        "failed",
+        "retries-exhausted",
+        "131000",
+        5,
     )
     for place, wait in enumerate(waits[:5]):
         assert 30 * 2**place * 0.75 <= wait <= 30 * 2**place * 1.25
@@ -267,7 +282,9 @@ async def test_a_permanent_error_stops_at_once(
     await send_all(salon.services)
     row = await superuser.fetchrow("SELECT * FROM notification_outbox")
     assert (row["status"], row["reason"], row["error_code"]) == (
-        "failed", "recipient-not-reachable", "131026",
+        "failed",
+        "recipient-not-reachable",
+        "131026",
     )
 
 
@@ -298,7 +315,9 @@ async def test_a_lost_answer_is_settled_by_news_and_never_repeated(
     await apply_waiting(salon.services, "scripted")
     row = await superuser.fetchrow("SELECT * FROM notification_outbox")
     assert (row["status"], row["phase"], row["provider_message_id"]) == (
-        "delivered", "final", "wamid.X",
+        "delivered",
+        "final",
+        "wamid.X",
     )
 
 
