@@ -60,6 +60,7 @@ class Call(NamedTuple):
     query: dict[str, str]
     headers: dict[str, str]
     body: Any
+    raw: bytes = b""
 
 
 @dataclass
@@ -112,7 +113,9 @@ class StandIn:
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         path = parts.path.split("/", 2)[2]
-        self.calls.append(Call(method, path, query, headers, json.loads(body) if body else None))
+        self.calls.append(
+            Call(method, path, query, headers, json.loads(body) if body else None, body)
+        )
         queue = self.answers.get(f"{method} {path}") or [(404, {"error": {"code": 100}})]
         answer = queue.pop(0) if len(queue) > 1 else queue[0]
         return await self._reply(answer, writer)
