@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 from fixture_postgres import new_database
 
-from core.businesses.store import BusinessIn, add_business as make_business
+from core.businesses.store import BusinessIn
+from core.businesses.store import add_business as make_business
 from core.channels.registry import load
 from core.clock import SystemClock
 from core.db import Database, PoolSizes
@@ -130,7 +131,7 @@ async def services(migrated_database: FreshDatabase, test_vault: Vault) -> Async
 
 @pytest.fixture
 def add_business(services: Services) -> Callable[..., Any]:
-    """Make businesses: `await add_business("salon-a", timezone="Europe/Rome")`."""
+    """Return a function that makes businesses of this database."""
 
     async def add(ref: str = "salon-a", **fields: str) -> BusinessRow:
         told = BusinessIn(
