@@ -168,6 +168,19 @@ async def connect(queue: Queue) -> None:
         raise ConfigurationError("The queue's database cannot be reached.") from error
 
 
+async def ping(queue: SteadyRedisQueue | SteadyPostgresQueue) -> None:
+    """Ask the queue's server for a sign of life.
+
+    Raises:
+        RedisError, psycopg.Error, OSError: there is none.
+    """
+    if isinstance(queue, SteadyPostgresQueue):
+        async with queue.pool.connection() as connection:
+            await connection.execute("SELECT 1")
+    else:
+        await queue.redis.get("ping")
+
+
 async def prepare_queue(url: str) -> None:
     """Make SAQ's tables in the schema that stands ready for them; nothing to do in Redis.
 

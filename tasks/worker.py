@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -26,10 +25,11 @@ from tasks.jobs import collect_schedules, collect_tasks, drop_failed, make_worke
 from tasks.looping import Line, keep_going
 from tasks.queue import FAULTS, TaskQueue, connect, make_queue
 from tasks.ring import Bells, InProcessRing
+from tasks.stopping import stopping
 from tasks.timetable import Timetable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from core.deployment import Deployment
     from core.settings import Settings
@@ -72,7 +72,7 @@ async def run_worker(
     if deployment is None:
         deployment = own = prepare(settings)
     try:
-        with _stopping(stop) as ending:
+        with stopping(stop) as ending:
             async with _worker(settings, deployment) as parts:
                 services, saq, bells = parts
                 if ready is not None:
@@ -160,20 +160,3 @@ async def _stop_jobs(saq: QuietWorker, jobs: asyncio.Task[None]) -> None:
     await saq.stop()
     with contextlib.suppress(*FAULTS):
         await jobs
-
-
-@contextlib.contextmanager
-def _stopping(stop: asyncio.Event | None) -> Iterator[asyncio.Event]:
-    """Yield the event that ends the worker; the signals set it when the caller brings none."""
-    if stop is not None:
-        yield stop
-        return
-    ending = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, ending.set)
-    try:
-        yield ending
-    finally:
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(signum)
