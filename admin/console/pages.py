@@ -3,7 +3,6 @@
 # No `from __future__ import annotations`: Litestar reads the annotations of the handlers.
 
 import hmac
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -55,14 +54,16 @@ class SignInError(Exception):
     """Nobody is signed in; the browser is sent to the login."""
 
 
-@dataclass(frozen=True, slots=True)
 class Visitor:
-    """A signed-in person in front of a page."""
+    """A signed-in person in front of a page; no dataclass, else Litestar would take it apart."""
 
-    actor: Actor
-    cookie: str
-    form_key: str
-    address: str
+    __slots__ = ("actor", "address", "cookie", "form_key")
+
+    def __init__(self, actor: Actor, cookie: str, form_key: str, address: str) -> None:
+        self.actor = actor
+        self.cookie = cookie
+        self.form_key = form_key
+        self.address = address
 
 
 class Console:

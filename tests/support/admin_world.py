@@ -124,9 +124,6 @@ async def settle(database: FreshDatabase) -> World:
     vault = Vault(read_settings(environment(database)).secret_keys)
     connection = await asyncpg.connect(database.superuser_url)
     try:
-        await connection.execute(
-            "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO patchbay_engine"
-        )  # XXX
         world = World(
             a=await _house(connection, vault, "Salone Aurora", "Europe/Rome"),
             b=await _house(connection, vault, "Padel Club Nord", "Europe/Rome"),

@@ -129,7 +129,7 @@ async def test_one_business_at_a_time(site: Site, world: World) -> None:
     chosen = await browser.post(
         "/console/business", data={"business": str(world.a.id), "form_key": key}
     )
-    assert chosen.status_code == 303
+    assert chosen.status_code == 303, chosen.text
     assert await seen() == [str(world.a.id)]
     assert "customer_consents" in (await browser.get(f"{TABLES}/")).json()
 
