@@ -28,6 +28,8 @@ from core.ids import BusinessId, new_uuid
 from core.keyring import SecretKey
 from core.secret import Secret
 from core.vault import Vault
+from plugins.whatsapp.channel import WhatsAppChannel
+from plugins.whatsapp.connect import connect
 from plugins.whatsapp.settings import WhatsAppSettings
 
 if TYPE_CHECKING:
@@ -39,6 +41,22 @@ Shape = TypeVar("Shape")
 ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
 SECRET = "unit-test-app-secret"
+WABA, PHONE, TOKEN = "700100200300400", "500600700800900", "EAAfakeToken123"
+NUMBER = {
+    "id": PHONE,
+    "display_phone_number": "+39 055 000 4411",
+    "quality_rating": "GREEN",
+    "status": "CONNECTED",
+}
+TEMPLATE = {
+    "id": "900100",
+    "name": "reminder_24h",
+    "language": "en_US",
+    "status": "APPROVED",
+    "category": "UTILITY",
+    "parameter_format": "NAMED",
+    "components": [{"type": "BODY", "text": "Hello {{first_name}}, at {{time}} then."}],
+}
 MIGRATE = """
 import asyncio
 import piccolo_conf
@@ -312,3 +330,38 @@ def new_business(database: Database) -> Callable[[str], Awaitable[BusinessId]]:
         return made
 
     return add
+
+
+@pytest.fixture
+def hold_account(meta: StandIn) -> Callable[..., None]:
+    """Let the stand-in hold accounts; each has one number and one template."""
+
+    def hold(waba: str = WABA, phone: str = PHONE) -> None:
+        number = {**NUMBER, "id": phone}
+        meta.on(f"GET {phone}", number)
+        meta.on(f"GET {waba}/phone_numbers", {"data": [number]})
+        meta.on(f"GET {waba}/message_templates", {"data": [TEMPLATE]})
+        meta.on(f"POST {waba}/subscribed_apps", {"success": True})
+        meta.on(f"GET {waba}/subscribed_apps", {"data": [{"whatsapp_business_api_data": {}}]})
+        meta.on(f"POST {phone}/messages", {"messages": [{"id": f"wamid.{phone}"}]})
+
+    return hold
+
+
+@pytest.fixture
+async def business(
+    stored_host: Host,
+    hold_account: Callable[..., None],
+    new_business: Callable[[str], Awaitable[BusinessId]],
+) -> BusinessId:
+    """Connect one business."""
+    hold_account()
+    made = await new_business("aurora")
+    assert all(c.passed for c in await connect(stored_host, made, WABA, PHONE, TOKEN))
+    return made
+
+
+@pytest.fixture
+def channel(stored_host: Host) -> WhatsAppChannel:
+    """Build the channel under test."""
+    return WhatsAppChannel(stored_host)
