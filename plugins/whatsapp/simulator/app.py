@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import structlog
 from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.static_files import create_static_files_router
@@ -88,6 +87,9 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer a fault of our own: logged whole, shown without any detail."""
+    # Only a crash needs it, and importing it would slow down every start.
+    import structlog  # noqa: PLC0415
+
     logger = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
         processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],

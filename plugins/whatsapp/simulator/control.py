@@ -34,6 +34,13 @@ class InboundDefinition(msgspec.Struct, forbid_unknown_fields=True):
     button: ButtonPress | None = None
 
 
+class WebhookDefinition(msgspec.Struct, forbid_unknown_fields=True):
+    """A webhook of any shape; a wrong signature shows whether the receiver looks."""
+
+    payload: dict[str, Any]
+    signed: bool = True
+
+
 class Advance(msgspec.Struct, forbid_unknown_fields=True):
     """How far the simulator's time of day moves."""
 
@@ -141,6 +148,15 @@ async def write_inbound(
     return {"message_id": identifier}
 
 
+@post("/simulator/webhooks", status_code=202)
+async def send_webhook(
+    request: Request[Any, Any, Any], data: JSONBody[WebhookDefinition]
+) -> dict[str, Any]:
+    """Send a webhook of the caller's making; a forged one only once."""
+    find_simulator(request).delivery.post(data.payload, is_signed=data.signed)
+    return {"sending": True}
+
+
 @get("/simulator/faults")
 async def list_faults(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """List the faults that wait."""
@@ -222,6 +238,7 @@ CONTROL_HANDLERS = [
     read_journal,
     read_requests,
     write_inbound,
+    send_webhook,
     list_faults,
     add_faults,
     drop_faults,

@@ -36,6 +36,7 @@ _CONCURRENT_POSTS: Final = 32
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 _OK: Final = 200
+_WRONG_SECRET: Final = "not the app's secret"  # noqa: S105 - wrong on purpose
 
 
 class Track(msgspec.Struct):
@@ -122,10 +123,16 @@ class Delivery:
             self.follow(track)
         return len(held)
 
-    def post(self, payload: dict[str, Any], *, is_subscribed: bool) -> None:
-        """Send one webhook now."""
+    def post(
+        self,
+        payload: dict[str, Any],
+        *,
+        is_subscribed: bool = True,
+        is_signed: bool = True,
+    ) -> None:
+        """Send one webhook now; an unsigned one has a wrong signature and is not repeated."""
         if is_subscribed:
-            self._spawn(self._send(payload))
+            self._spawn(self._send(payload, is_signed=is_signed))
 
     def clear(self) -> None:
         """Forget what is not delivered yet, and what was counted."""
@@ -188,7 +195,8 @@ class Delivery:
             if customers and self._options.webhook_version >= NEW_STATUSES_SINCE:
                 value["contacts"] = [describe_contact(customer) for customer in customers]
             value["statuses"] = statuses
-            await self._send(describe_change(number.waba.id, "messages", value))
+            payload = describe_change(number.waba.id, "messages", value)
+            await self._send(payload)
         for track in tracks:
             self.follow(track)
 
@@ -208,16 +216,18 @@ class Delivery:
             version=self._options.webhook_version,
         )
 
-    async def _send(self, payload: dict[str, Any]) -> None:
+    async def _send(self, payload: dict[str, Any], *, is_signed: bool = True) -> None:
         if not self._options.webhook_url:
             return
         body = encode_body(payload)
+        secret = self._options.app_secret if is_signed else _WRONG_SECRET
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "facebookexternalua",
-            "X-Hub-Signature-256": sign_body(self._options.app_secret, body),
+            "X-Hub-Signature-256": sign_body(secret, body),
         }
-        give_up_at = self._clock.monotonic() + self._options.retry_seconds
+        patience = self._options.retry_seconds if is_signed else 0
+        give_up_at = self._clock.monotonic() + patience
         pause = _FIRST_PAUSE
         while not await self._try_to_send(body, headers):
             if self._clock.monotonic() + pause > give_up_at:

@@ -33,6 +33,8 @@ class Options:
     seed: int | None = None
     delay_ms: int = 50
     latency_ms: int = 0
+    throughput: int = 0
+    pair_limit: bool = False
     batch_size: int = 100
     retry_seconds: float = 300.0
     webhook_version: int = 25
@@ -59,6 +61,8 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options
         seed=_read_number("seed", texts["seed"], 0, 2**63) if texts["seed"] else None,
         delay_ms=_read_number("delay-ms", texts["delay_ms"], default.delay_ms, 3_600_000),
         latency_ms=_read_number("latency-ms", texts["latency_ms"], 0, 600_000),
+        throughput=_read_number("throughput", texts["throughput"], 0, 1_000_000),
+        pair_limit=texts["pair_limit"].lower() in _TRUE,
         batch_size=_read_number("batch-size", texts["batch_size"], default.batch_size, 1000) or 1,
         retry_seconds=_read_number("retry-seconds", texts["retry_seconds"], 300, 604_800),
         webhook_version=_read_number("webhook-version", texts["webhook_version"], 25, 99),
@@ -84,6 +88,13 @@ def _build_parser() -> argparse.ArgumentParser:
     add("--seed", help="makes identifiers repeat from run to run")
     add("--delay-ms", help="time between two statuses of one message (50)")
     add("--latency-ms", help="time every successful answer takes (0)")
+    add("--throughput", help="messages a second a number may send (0: no limit; Meta: 80)")
+    add(
+        "--pair-limit",
+        action="store_const",
+        const="1",
+        help="45 messages at once to one recipient, then one in 6 seconds",
+    )
     add("--batch-size", help="most statuses in one webhook (100)")
     add("--retry-seconds", help="how long a failing webhook is repeated (300)")
     add("--webhook-version", help="shape of webhooks: 23 has conversations, 25 does not (25)")

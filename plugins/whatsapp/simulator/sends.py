@@ -1,4 +1,4 @@
-"""Accepts or refuses a message, in Meta's order: form, number, template, window."""
+"""Accepts or refuses a message, in Meta's order: form, number, template, window, limits."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def accept_message(
     else:
         _require_window(simulator, number, envelope)
         rendered = render_message(envelope.kind, envelope.content)
+    simulator.limits.count(number.id, envelope.to)
     bubble = _write_down(simulator, number, envelope, rendered)
     pricing = _price(number, template)
     _plan_statuses(simulator, number, envelope, bubble, pricing)

@@ -14,6 +14,7 @@ from plugins.whatsapp.simulator.delivery import Delivery
 from plugins.whatsapp.simulator.faults import Faults
 from plugins.whatsapp.simulator.identifiers import Identifiers
 from plugins.whatsapp.simulator.journal import Journal
+from plugins.whatsapp.simulator.limits import Limits
 from plugins.whatsapp.simulator.magic import MagicNumbers
 from plugins.whatsapp.simulator.payloads import describe_inbound
 from plugins.whatsapp.simulator.rendering import Rendered
@@ -38,6 +39,11 @@ class Simulator:
         self.conversations = Conversations()
         self.faults = Faults()
         self.magic = MagicNumbers(self.clock)
+        self.limits = Limits(
+            self.clock,
+            options.throughput,
+            has_pair_limit=options.pair_limit,
+        )
         self.delivery = Delivery(options, self.clock, self._say_stop)
         self.challenge = "not asked"
         self._challenge_task: asyncio.Task[None] | None = None
@@ -66,6 +72,7 @@ class Simulator:
         self.conversations.clear()
         self.faults.clear()
         self.magic.clear()
+        self.limits.clear()
 
     def write_text(self, number: Number, customer: str, text: str) -> str:
         """Let a customer write to a business; returns the message's id."""

@@ -121,7 +121,7 @@ def test_taken_port_gives_the_next_free_one_and_says_so(
         (["--delay-ms", "-5"], "--delay-ms must be a whole number"),
         (["--webhook-url", "ftp://x"], "--webhook-url must begin with"),
         (["--webhook-url", "http://"], "--webhook-url must begin with"),
-        (["--journal", "/nowhere/at/all/journal"], "cannot start"),
+        (["--port", "0", "--journal", "/nowhere/at/all/journal"], "cannot start"),
         (["--host", "203.0.113.1", "--port", "9100"], "cannot start"),
     ],
 )

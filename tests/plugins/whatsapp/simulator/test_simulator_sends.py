@@ -45,6 +45,20 @@ COUNTED = {
         },
     ],
 }
+LONE_ACCOUNT: dict[str, Any] = {
+    "waba_id": "701",
+    "phone_number_id": "801",
+    "display_phone_number": "+34600000001",
+    "verified_name": "Uno",
+    "token": "EAAtoken-one",
+    "templates": [
+        {
+            "name": "plain",
+            "language": "en",
+            "components": [{"type": "BODY", "text": "Hello there."}],
+        },
+    ],
+}
 
 
 async def test_answer_has_metas_shape_and_an_id_that_holds_the_recipient(send: Send) -> None:
@@ -138,21 +152,7 @@ async def test_journal_file_holds_one_line_for_each_message(tmp_path: Path) -> N
     simulator: Simulator = app.state.simulator
     transport = httpx.ASGITransport(cast("Any", app))
     async with httpx.AsyncClient(transport=transport, base_url="http://graph.test") as client:
-        account = {
-            "waba_id": "701",
-            "phone_number_id": "801",
-            "display_phone_number": "+34600000001",
-            "verified_name": "Uno",
-            "token": "EAAtoken-one",
-            "templates": [
-                {
-                    "name": "plain",
-                    "language": "en",
-                    "components": [{"type": "BODY", "text": "Hello there."}],
-                },
-            ],
-        }
-        assert (await client.post("/simulator/accounts", json=account)).status_code == 200
+        assert (await client.post("/simulator/accounts", json=LONE_ACCOUNT)).status_code == 200
         for number in ("+34600111222", "+34600111223"):
             body = {
                 "messaging_product": "whatsapp",
@@ -167,6 +167,32 @@ async def test_journal_file_holds_one_line_for_each_message(tmp_path: Path) -> N
         lines = path.read_bytes().splitlines()
     simulator.journal.close()
     assert [json.loads(line)["to"] for line in lines] == ["34600111222", "34600111223"]
+
+
+async def test_fault_of_the_simulator_is_logged_and_shows_no_stack(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When the journal cannot be written the message is not accepted and code 1 is answered."""
+    app = build_app(Options(journal=tmp_path / "journal.jsonl"))
+    journal = app.state.simulator.journal
+    transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
+    message = {
+        "messaging_product": "whatsapp",
+        "to": "+34600111222",
+        "type": "template",
+        "template": {"name": "plain", "language": {"code": "en"}},
+    }
+    async with httpx.AsyncClient(transport=transport, base_url="http://graph.test") as client:
+        await client.post("/simulator/accounts", json=LONE_ACCOUNT)
+        journal._file.close()
+        headers = {"Authorization": "Bearer EAAtoken-one"}
+        answer = await client.post("/801/messages", json=message, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, 1)
+    assert "Traceback" not in answer.text
+    assert journal.accepted == []
+    logged = capsys.readouterr().err
+    assert "closed file" in logged
+    assert "EAAtoken-one" not in logged
 
 
 async def test_trailing_slash_form_body_and_missing_version_are_understood(

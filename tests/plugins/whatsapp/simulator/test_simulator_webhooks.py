@@ -216,6 +216,20 @@ async def test_malformed_inbound_is_refused(
     assert receiver.bodies == []
 
 
+@pytest.mark.parametrize("signed", [True, False])
+async def test_any_webhook_can_be_sent_signed_or_wrongly_signed(
+    graph: httpx.AsyncClient, receiver: Any, wait_until: WaitUntil, *, signed: bool
+) -> None:
+    """Tests of receivers can send kinds the simulator does not play, and forgeries."""
+    payload = {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": []}]}
+    sent = await graph.post("/simulator/webhooks", json={"payload": payload, "signed": signed})
+    assert sent.status_code == 202
+    await wait_until(lambda: len(receiver.bodies) == 1)
+    assert json.loads(receiver.bodies[0]) == payload
+    right = "sha256=" + hmac.new(SECRET.encode(), receiver.bodies[0], "sha256").hexdigest()
+    assert (receiver.signatures == [right]) is signed
+
+
 async def test_challenge_passes_and_health_says_so(
     graph: httpx.AsyncClient, receiver: Any
 ) -> None:
