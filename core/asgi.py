@@ -131,8 +131,7 @@ def build_web(settings: Settings, deployment: Deployment) -> Web:
         [
             *routes(services, queue=lambda: ping(queue)),
             *mounted,
-            *(admin.handlers if admin is not None else ()),
-            start_handler(with_admin=admin is not None),
+            *(admin.handlers if admin is not None else (start_handler(with_admin=False),)),
         ],
         exception_handlers=exception_handlers(services),
         openapi_config=None,

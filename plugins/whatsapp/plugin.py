@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.channels.plugin import Action, ChannelPlugin, PersonalData
+from core.channels.plugin import Action, ChannelPlugin, ConnectField, PersonalData
+from core.errors import InvalidInputError
 from plugins.whatsapp.settings import WhatsAppSettings
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
     from core.channels.channel import Channel
     from core.channels.host import Host
+    from core.channels.messages import Check
     from core.channels.plugin import Schedule, Screen, Task
     from core.channels.tables import MessageLog
+    from core.ids import BusinessId
 
 
 class WhatsAppPlugin(ChannelPlugin):
@@ -35,6 +38,43 @@ class WhatsAppPlugin(ChannelPlugin):
         from plugins.whatsapp.channel import WhatsAppChannel
 
         return WhatsAppChannel(host)
+
+    def connect_fields(self) -> Sequence[ConnectField]:
+        """Return what a business's account at Meta is known by."""
+        return (
+            ConnectField(
+                name="waba-id",
+                title="WhatsApp Business Account ID",
+                help="Meta's WhatsApp Manager shows it under Settings.",
+            ),
+            ConnectField(
+                name="phone-number-id",
+                title="Phone number ID",
+                help="The number's own id at Meta, not the number itself.",
+            ),
+            ConnectField(
+                name="token",
+                title="Access token",
+                secret=True,
+                help="A system user's token with both WhatsApp permissions.",
+            ),
+        )
+
+    async def connect(
+        self, host: Host, business_id: BusinessId, values: Mapping[str, str]
+    ) -> Sequence[Check]:
+        """Check the number, its account and the token at Meta, and keep them if all is well.
+
+        Raises:
+            InvalidInputError: a value is missing.
+        """
+        from plugins.whatsapp.connect import connect
+
+        if missing := [one.title for one in self.connect_fields() if not values.get(one.name)]:
+            raise InvalidInputError(f"Missing: {', '.join(missing)}.")
+        return await connect(
+            host, business_id, values["waba-id"], values["phone-number-id"], values["token"]
+        )
 
     def routes(self, host: Host) -> Sequence[ControllerRouterHandler]:
         """Return the handlers under `/v1/channels/whatsapp`."""
