@@ -131,7 +131,7 @@ def build_web(settings: Settings, deployment: Deployment) -> Web:
         [
             *routes(services, queue=lambda: ping(queue)),
             *mounted,
-            *(admin.handlers if admin is not None else (start_handler(with_admin=False),)),
+            *(admin.handlers if admin is not None else (start_handler(),)),
         ],
         exception_handlers=exception_handlers(services),
         openapi_config=None,
@@ -180,6 +180,7 @@ async def serve(
     try:
         with contextlib.closing(_listen(settings.host, settings.port)) as listening:
             web = build_web(settings, deployment)
+            logs.configure(settings)  # some library sets up logging of its own on the way
             await web.open()
             try:
                 with stopping(stop) as ending:

@@ -52,7 +52,9 @@ def _router(services: Services, plugin: ChannelPlugin, host: Host) -> Router | N
             action = handler.opt.get("action")
             if "OPTIONS" not in handler.http_methods and not isinstance(action, str):
                 raise PluginContractError(f"the page {route.path} declares no action")
-    Litestar([router], openapi_config=None)  # what Litestar refuses must not stop the host
+    Litestar(
+        [router], openapi_config=None, logging_config=None
+    )  # what Litestar refuses must not stop the host
     return router
 
 

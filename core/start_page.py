@@ -1,4 +1,4 @@
-"""The page at `/`: says what runs here, and where to go."""
+"""The page at `/` of a host without its admin: says what runs here, and where to go."""
 
 from __future__ import annotations
 
@@ -24,35 +24,29 @@ _HEADERS: Final = {
     ),
 }
 _PLACES: Final = (
-    ("/admin/", "Admin", "Tables of your business: consents, outbox, templates, connections."),
-    ("/console/", "Console", "Each notification, and why it was sent or not."),
     ("/docs", "Interface", "Every call of the REST interface, with examples to paste."),
     ("/health/ready", "Health", "Whether database, queue and channels are well."),
 )
 
 
-def start_page(*, with_admin: bool) -> str:
-    """Write the page.
-
-    Args:
-        with_admin: False leaves out the two doors that are closed.
-    """
-    places = [one for one in _PLACES if with_admin or one[0] not in ("/admin/", "/console/")]
+def start_page() -> str:
+    """Write the page."""
     listed = "".join(
         f"<dt><a href='{path}'>{escape(title)}</a></dt><dd>{escape(words)}</dd>"
-        for path, title, words in places
+        for path, title, words in _PLACES
     )
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Patchbay</title>"
         "<meta name='viewport' content='width=device-width,initial-scale=1'>"
         f"<style>{_STYLE}</style></head><body><h1>Patchbay</h1>"
-        f"<p>This host sends your customers' notifications.</p><dl>{listed}</dl></body></html>"
+        f"<p>This host sends your customers' notifications. Its admin is "
+        f"out of service; the log of the process says why.</p><dl>{listed}</dl></body></html>"
     )
 
 
-def start_handler(*, with_admin: bool) -> HTTPRouteHandler:
+def start_handler() -> HTTPRouteHandler:
     """Return the handler of `/`."""
-    content = start_page(with_admin=with_admin)
+    content = start_page()
 
     @get("/", include_in_schema=False)
     async def start() -> Response[str]:
