@@ -14,6 +14,7 @@ import msgspec
 from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
@@ -163,7 +164,7 @@ def _pages(routers: Sequence[Router]) -> list[HTTPRouteHandler]:
         return _page(pages.problems_page())
 
     @get("/problems/{slug:str}", opt={"scope": PUBLIC})
-    async def problem_page(slug: str) -> Response[str]:
+    async def problem_page(slug: FromPath[str]) -> Response[str]:
         """Show one problem type."""
         problem = PROBLEMS.get(slug)
         if problem is None:

@@ -1,16 +1,17 @@
 """Businesses: made and changed by the booking system, under its own ids."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from litestar import Request, Response, get, put
-from litestar.params import Dependency
+from litestar import Response, get, put
+from litestar.params import FromPath
 
 from core.access import audit
 from core.api import examples
 from core.api.bodies import read_body, read_query
 from core.api.consent_schemas import ConsentTextOut, ConsentTextQuery
 from core.api.guards import address_of, caller_of, is_ref, tenant
+from core.api.lending import Call, Lent
 from core.api.operations import Answer, Example, Operation, described
 from core.api.paging import page, read_cursor
 from core.api.schemas import (
@@ -27,9 +28,6 @@ from core.businesses.places import is_locale
 from core.consent.texts import consent_text
 from core.errors import FieldFault, InvalidInputError
 from core.notify.services import Services
-
-Lent = Annotated[Services, Dependency(skip_validation=True)]
-Call = Request[Any, Any, Any]
 
 _PATH = {"ref": examples.BUSINESS}
 
@@ -52,7 +50,7 @@ _PATH = {"ref": examples.BUSINESS}
         )
     ),
 )
-async def put_business(ref: str, request: Call, services: Lent) -> Response[BusinessOut]:
+async def put_business(ref: FromPath[str], request: Call, services: Lent) -> Response[BusinessOut]:
     """Make the business if it is new, else bring it to what was told; repeating is harmless."""
     told = await read_body(request, BusinessBody)
     wanted = store.BusinessIn(**msgspec.structs.asdict(told))
@@ -130,7 +128,7 @@ async def list_businesses(request: Call, services: Lent) -> Response[dict[str, A
         )
     ),
 )
-async def get_business(ref: str, request: Call, services: Lent) -> Response[BusinessOut]:
+async def get_business(ref: FromPath[str], request: Call, services: Lent) -> Response[BusinessOut]:
     """Return one business."""
     return Response(_shown(await tenant(services, request, ref, "")))
 
@@ -149,7 +147,9 @@ async def get_business(ref: str, request: Call, services: Lent) -> Response[Busi
         )
     ),
 )
-async def list_channels(ref: str, request: Call, services: Lent) -> Response[ChannelList]:
+async def list_channels(
+    ref: FromPath[str], request: Call, services: Lent
+) -> Response[ChannelList]:
     """Return each channel with its connection, its caps and what stops it."""
     business = await tenant(services, request, ref, "")
     async with services.database.business(business.id) as transaction:
@@ -193,7 +193,9 @@ async def list_channels(ref: str, request: Call, services: Lent) -> Response[Cha
         )
     ),
 )
-async def get_consent_text(ref: str, request: Call, services: Lent) -> Response[ConsentTextOut]:
+async def get_consent_text(
+    ref: FromPath[str], request: Call, services: Lent
+) -> Response[ConsentTextOut]:
     """Return the newest sentence in the language asked for, else in the business's own."""
     asked = read_query(request, ConsentTextQuery)
     business = await tenant(services, request, ref, "")

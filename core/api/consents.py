@@ -1,10 +1,10 @@
 """Consents: recorded with what proves them, revoked for good, checked many at once."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from litestar import Request, Response, get, post
-from litestar.params import Dependency
+from litestar import Response, get, post
+from litestar.params import FromPath
 
 from core.access import audit
 from core.api import examples, idempotency
@@ -23,6 +23,7 @@ from core.api.consent_schemas import (
     RevokingOut,
 )
 from core.api.guards import address_of, caller_of, owner, tenant
+from core.api.lending import Call, Lent
 from core.api.operations import Answer, Example, Operation, described
 from core.businesses.store import BusinessRow
 from core.channels.host import Transaction
@@ -33,9 +34,6 @@ from core.errors import FieldFault, InvalidInputError, NotFoundError
 from core.ids import CONSENT, inward, outward
 from core.notify.events import as_customer
 from core.notify.services import Services
-
-Lent = Annotated[Services, Dependency(skip_validation=True)]
-Call = Request[Any, Any, Any]
 
 _ENDPOINT = "consents"
 
@@ -118,7 +116,7 @@ async def record_consent(request: Call, services: Lent) -> Response[Any]:
     ),
 )
 async def revoke_consent(
-    consent_id: str, request: Call, services: Lent
+    consent_id: FromPath[str], request: Call, services: Lent
 ) -> Response[RevokedOut | RevokingOut]:
     """Change the consent and cancel what waits, together; then wait for what is in flight."""
     told = await read_body(request, RevokeBody, optional=True)

@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from litestar import Request, Response, get, post
-from litestar.params import Dependency
+from litestar import Response, get, post
+from litestar.params import FromPath
 
 from core.api import examples, notices
 from core.api.bodies import read_body, read_query
 from core.api.guards import owner, tenant
+from core.api.lending import Call, Lent
 from core.api.notification_schemas import EventDecision, EventOut, EventPage, EventsQuery
 from core.api.operations import CLOUD_EVENT, JSON, Answer, Example, Operation, described
 from core.api.paging import page, read_cursor
@@ -18,10 +19,6 @@ from core.businesses.store import BusinessRow
 from core.ids import DECISION, EVENT, NOTIFICATION, inward, outward
 from core.notify import events as wire
 from core.notify.intake import take_in
-from core.notify.services import Services
-
-Lent = Annotated[Services, Dependency(skip_validation=True)]
-Call = Request[Any, Any, Any]
 
 _DUPLICATE, _ACCEPTED = 200, 202
 
@@ -84,7 +81,7 @@ async def tell_event(request: Call, services: Lent) -> Response[wire.Answer]:
         )
     ),
 )
-async def get_event(event_id: str, request: Call, services: Lent) -> Response[EventOut]:
+async def get_event(event_id: FromPath[str], request: Call, services: Lent) -> Response[EventOut]:
     """Return one event."""
     row_id = inward(EVENT, event_id)
     business = await owner(services, request, "event", row_id)

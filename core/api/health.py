@@ -6,20 +6,19 @@ and the queue is only a doorbell.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Final
+from typing import Final
 
 import structlog
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Dependency
 
+from core.api.lending import Lent
 from core.api.operations import PUBLIC, Answer, Example, Operation, described
 from core.api.schemas import Health, HealthPart, PluginHealth
 from core.errors import ConfigurationError
 from core.notify.hosting import check_schema
 from core.notify.services import Services
 
-Lent = Annotated[Services, Dependency(skip_validation=True)]
 Probe = Callable[[], Awaitable[None]]
 
 OK: Final = "ok"

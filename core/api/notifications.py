@@ -1,14 +1,15 @@
 """Notifications: what became of each one, and why."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from litestar import Request, Response, get
-from litestar.params import Dependency
+from litestar import Response, get
+from litestar.params import FromPath
 
 from core.api import examples, notices
 from core.api.bodies import read_query
 from core.api.guards import owner, tenant
+from core.api.lending import Call, Lent
 from core.api.notification_schemas import (
     AttemptList,
     AttemptOut,
@@ -26,9 +27,6 @@ from core.api.paging import page, read_cursor
 from core.businesses.store import BusinessRow
 from core.ids import DECISION, EVENT, NOTIFICATION, inward, outward
 from core.notify.services import Services
-
-Lent = Annotated[Services, Dependency(skip_validation=True)]
-Call = Request[Any, Any, Any]
 
 _PATH = {"notification_id": examples.NOTIFICATION_ID}
 
@@ -87,7 +85,7 @@ async def list_notifications(request: Call, services: Lent) -> Response[dict[str
     ),
 )
 async def get_notification(
-    notification_id: str, request: Call, services: Lent
+    notification_id: FromPath[str], request: Call, services: Lent
 ) -> Response[NotificationOut]:
     """Return one notification; a `dec_` id is a notice that was suppressed."""
     business, notice = await _load(notification_id, request, services)
@@ -109,7 +107,7 @@ async def get_notification(
     ),
 )
 async def list_attempts(
-    notification_id: str, request: Call, services: Lent
+    notification_id: FromPath[str], request: Call, services: Lent
 ) -> Response[AttemptList]:
     """Return the tries; a notice that was never queued has none."""
     _, notice = await _load(notification_id, request, services)

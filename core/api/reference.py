@@ -1,18 +1,15 @@
 """What a program may look up: the problem types, and the event types with their schemas."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Response, get
-from litestar.params import Dependency
 
+from core.api.lending import Lent
 from core.api.operations import PUBLIC, Answer, Example, Operation, described
 from core.api.problems import PROBLEMS, problem_type
 from core.api.schemas import EventType, EventTypeList, ProblemType, ProblemTypeList
 from core.notify.events import EVENT_TYPES, EventIn
-from core.notify.services import Services
-
-Lent = Annotated[Services, Dependency(skip_validation=True)]
 
 
 @get(

@@ -4,11 +4,12 @@ What is not signed is refused and stored nowhere. A fault of ours is a 5xx, so t
 tries again; the body is never looked into here.
 """
 
-from typing import Annotated, Any, Final
+from typing import Final
 
-from litestar import MediaType, Request, Response, get, post
-from litestar.params import Dependency
+from litestar import MediaType, Response, get, post
+from litestar.params import FromPath
 
+from core.api.lending import Call, Lent
 from core.api.operations import PUBLIC, Answer, Operation, described
 from core.api.problems import UnavailableError
 from core.channels.channel import Channel
@@ -16,9 +17,6 @@ from core.channels.messages import WebhookRequest
 from core.errors import NotFoundError, PermissionDeniedError
 from core.ids import new_uuid
 from core.notify.services import Services
-
-Lent = Annotated[Services, Dependency(skip_validation=True)]
-Call = Request[Any, Any, Any]
 
 _KEPT_OUT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -38,7 +36,7 @@ _KEPT_OUT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
         )
     ),
 )
-async def answer_challenge(slug: str, request: Call, services: Lent) -> Response[str]:
+async def answer_challenge(slug: FromPath[str], request: Call, services: Lent) -> Response[str]:
     """Give the provider its challenge back if it knows the word that was agreed on."""
     answer = _channel(services, slug).challenge(dict(request.query_params.items()))
     if answer is None:
@@ -61,7 +59,7 @@ async def answer_challenge(slug: str, request: Call, services: Lent) -> Response
         )
     ),
 )
-async def take_webhook(slug: str, request: Call, services: Lent) -> Response[str]:
+async def take_webhook(slug: FromPath[str], request: Call, services: Lent) -> Response[str]:
     """Verify the signature over the raw bytes, store them sealed, commit, ring, answer."""
     channel = _channel(services, slug)
     body = await request.body()
