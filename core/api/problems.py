@@ -362,8 +362,9 @@ def _answer(
         headers["Retry-After"] = RETRY_AFTER[status]
     if status == 401:  # noqa: PLR2004 - a status is its own name
         headers["WWW-Authenticate"] = 'Bearer realm="patchbay"'
-    if isinstance(error, HTTPException) and error.headers and "Allow" in error.headers:
-        headers["Allow"] = error.headers["Allow"]
+    if isinstance(error, HTTPException) and error.headers:
+        given = {name.lower(): value for name, value in error.headers.items()}
+        headers |= {"Allow": given["allow"]} if "allow" in given else {}
     content = msgspec.json.encode(body)
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 

@@ -10,7 +10,7 @@ import pytest
 from core.api import examples
 
 if TYPE_CHECKING:
-    from conftest import Api
+    from api_world import Api
 
 UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"source": "paper", "proof_reference": None, "proof": None}, "/proof_reference"),

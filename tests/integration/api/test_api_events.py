@@ -9,7 +9,7 @@ import pytest
 from core.api import examples
 
 if TYPE_CHECKING:
-    from conftest import Api
+    from api_world import Api
 
 WRONG: list[tuple[str, Any, str]] = [
     ("type", "booking.exploded", "/type"),
