@@ -21,6 +21,8 @@ from core.commands.frame import (
 from core.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from core.settings import Settings
 
 _PATIENCE_SECONDS: Final = 10.0
@@ -166,10 +168,17 @@ def health(url: str | None, as_json: bool) -> None:
 
 
 def _health_words(body: Any, *, ready: bool) -> str:
+    """Say a host's answer: itself, its parts, its channels, each with what is wrong."""
     lines = ["The host is ready." if ready else "The host is not ready."]
     if isinstance(body, dict):
-        lines += [f"  {name}: {value}" for name, value in body.items()]
+        parts = body.get("parts") or {}
+        lines += [_health_line(name, part, "detail") for name, part in parts.items()]
+        lines += [_health_line(one["name"], one, "reason") for one in body.get("plugins") or ()]
     return "\n".join(lines)
+
+
+def _health_line(name: str, part: Mapping[str, str], why: str) -> str:
+    return f"  {name}: {part.get('status', '')}  {part.get(why) or ''}".rstrip()
 
 
 def _shapes(registry: Any) -> dict[str, Any]:

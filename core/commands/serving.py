@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @click.command(epilog=example("patchbay serve"))
 def serve() -> None:
     """Run the web process until Ctrl-C: REST, webhooks, admin and console."""
-    from core.asgi import serve as serve_web
+    from core.asgi import run
     from core.settings import read_settings
 
-    asyncio.run(serve_web(read_settings()))
+    run(read_settings())
 
 
 @click.command(epilog=example("patchbay worker"))
@@ -37,12 +37,11 @@ def worker() -> None:
 @click.command(name="all", epilog=example("patchbay all"))
 def all_() -> None:
     """Run web process and worker together until Ctrl-C, for a small installation."""
-    from core import logs
+    import uvloop
+
     from core.settings import read_settings
 
-    settings = read_settings()
-    logs.configure(settings)
-    asyncio.run(_run_both(settings))
+    uvloop.run(_run_both(read_settings()))
 
 
 @click.command(epilog=example("patchbay demo", "patchbay demo --once"))
@@ -71,23 +70,22 @@ def simulator(options: tuple[str, ...]) -> None:
 
 
 async def _run_both(settings: Settings) -> None:
-    """Run both in one loop; when one of them ends, the other one is stopped."""
+    """Run both in one loop until a signal; when one of them ends, the other one is stopped."""
     from core.asgi import serve as serve_web
     from core.deployment import prepare
+    from tasks.stopping import stopping
     from tasks.worker import run_worker
 
     deployment = prepare(settings)
-    stop = asyncio.Event()
     try:
-        web = asyncio.create_task(serve_web(settings, deployment=deployment))
-        work = asyncio.create_task(run_worker(settings, stop=stop, deployment=deployment))
-        await asyncio.wait({web, work}, return_when=asyncio.FIRST_COMPLETED)
-        stop.set()
-        if not web.done():
-            web.cancel()
-        results = await asyncio.gather(web, work, return_exceptions=True)
+        with stopping(None) as stop:
+            web = asyncio.create_task(serve_web(settings, stop=stop, deployment=deployment))
+            work = asyncio.create_task(run_worker(settings, stop=stop, deployment=deployment))
+            await asyncio.wait((web, work), return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            results = await asyncio.gather(web, work, return_exceptions=True)
     finally:
         deployment.release()
     for result in results:
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise result
