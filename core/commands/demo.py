@@ -12,6 +12,7 @@ import signal
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import platformdirs
@@ -200,7 +201,7 @@ def _choose_addresses(console: Console) -> Addresses:
 
 
 def _show_doors(console: Console, journey: Journey, kept: Secrets, where: Addresses) -> None:
-    say = console.print
+    say = partial(console.print, soft_wrap=True)
     say("\n[bold]Try it yourself[/] (paste it into another terminal):")
     console.print(journey.curl(), soft_wrap=True, markup=False)
     say('It answers 202 with "duplicate":false and one decision, "outcome":"queued";')

@@ -88,7 +88,7 @@ class Journey:
         )
 
     def _record_consent(self) -> None:
-        self.console.print("\n[bold]1.[/] Giulia agrees to be written to on WhatsApp.")
+        self._say("\n[bold]1.[/] Giulia agrees to be written to on WhatsApp.")
         answer = self._post(
             "/v1/consents",
             {
@@ -105,23 +105,23 @@ class Journey:
             },
             {"Idempotency-Key": "demo-consent-giulia"},
         )
-        self.console.print(f"   POST /v1/consents -> {answer['id']}, {answer['state']}")
+        self._say(f"   POST /v1/consents -> {answer['id']}, {answer['state']}")
 
     def _tell_the_booking(self) -> None:
-        self.console.print("[bold]2.[/] The booking system reports a confirmed booking.")
+        self._say("[bold]2.[/] The booking system reports a confirmed booking.")
         stamp = f"{SystemClock().now():%Y%m%dT%H%M%S%f}"
         answer = self._post("/v1/events", _event(stamp, GIULIA, f"B-{stamp}"))
         decisions = answer["decisions"]
         if not decisions or decisions[0]["outcome"] != "queued":
             raise CommandError(f"The booking was not queued: {json.dumps(decisions)}")
         self.notification = decisions[0]["notification_id"]
-        self.console.print(
+        self._say(
             f"   POST /v1/events -> {answer['id']}: {decisions[0]['template']} by "
             f"{decisions[0]['channel']} is {decisions[0]['outcome']}"
         )
 
     def _watch_until_read(self) -> None:
-        self.console.print("[bold]3.[/] Its timeline, until Giulia has read it:")
+        self._say("[bold]3.[/] Its timeline, until Giulia has read it:")
         seen: dict[str, Any] = {}
         with Live(_timeline([]), console=self.console, refresh_per_second=20) as live:
             for seen in self._states():
@@ -136,7 +136,7 @@ class Journey:
             )
 
     def _show_a_refusal(self) -> None:
-        self.console.print("[bold]4.[/] Marco never agreed. His booking is reported as well:")
+        self._say("\n[bold]4.[/] Marco never agreed. His booking is reported as well:")
         stamp = f"{SystemClock().now():%Y%m%dT%H%M%S%f}"
         answer = self._post("/v1/events", _event(f"{stamp}-m", MARCO, f"B-{stamp}-m"))
         decision: dict[str, str] = next(iter(answer["decisions"]), {})
@@ -144,7 +144,7 @@ class Journey:
             raise CommandError(f"Marco's message was not suppressed: {json.dumps(decision)}")
         self.suppressed = decision["notification_id"]
         explained = self._get(f"/v1/notifications/{self.suppressed}")["explanation"]
-        self.console.print(
+        self._say(
             f"   {decision['template']} is [yellow]suppressed[/], {decision['reason']}: "
             f"{explained['summary']}"
         )
@@ -158,7 +158,7 @@ class Journey:
             raise CommandError(
                 f"The provider accepted {len(accepted)} messages; it should be exactly one."
             )
-        self.console.print(
+        self._say(
             f"[bold]5.[/] The provider's journal holds exactly one message: "
             f"[italic]{accepted[0]['text']}[/]"
         )
@@ -174,6 +174,9 @@ class Journey:
         answer = httpx.get(f"{self.simulator}/simulator/journal", params={"limit": 1}, timeout=10)
         last: int = answer.json()["last"]
         return last
+
+    def _say(self, words: str) -> None:
+        self.console.print(words, soft_wrap=True)
 
     def _post(
         self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None
@@ -217,5 +220,5 @@ def _timeline(steps: list[dict[str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(width=3)
     for step in steps:
-        table.add_row("", step["at"][11:23], f"[green]{step['status']}[/]")
+        table.add_row("", step["at"][11:23].rstrip("Z"), f"[green]{step['status']}[/]")
     return table

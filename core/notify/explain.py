@@ -276,8 +276,9 @@ def _timeline(
     elif row["status"] == "failed" and not any(one.status == "failed" for one in moments):
         at = row["failed_at"] or row["updated_at"]
         moments.append(Moment(at=at, status="failed", note=row["reason"]))
-    rank = {"queued": 0, "sent": 1, "delivered": 2, "read": 3}
-    return tuple(sorted(moments, key=lambda one: (one.at, rank.get(one.status, 1))))
+    # Providers tell whole seconds and we tell parts of them, so times alone would swap steps.
+    rank = {"queued": 0, "sent": 2, "delivered": 3, "read": 4, "failed": 5, "canceled": 5}
+    return tuple(sorted(moments, key=lambda one: (rank.get(one.status, 1), one.at)))
 
 
 def _became(attempt: Mapping[str, Any]) -> str:

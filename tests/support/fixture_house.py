@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -31,20 +32,9 @@ if TYPE_CHECKING:
     from core.businesses.store import BusinessRow
     from core.embedded import EmbeddedDatabase
 
+ROOT = Path(__file__).parents[2]
 TEST_KEYS = "test:VQ+Z7oI7uoZ0Yl9hJ3i4r1nyPZ3mD3vq5uKo3s0Jw9k="
 """The key ring of tests, as the environment holds it."""
-
-MIGRATE = """
-import asyncio
-from core import schema
-from core.channels.registry import load
-from core.deployment import prepare
-from core.settings import read_settings
-settings = read_settings()
-registry = load(settings.addon_paths, settings.channels)
-report = asyncio.run(schema.migrate(prepare(settings), registry))
-assert not report.failed, report.failed
-"""
 
 
 def process_environment(database: FreshDatabase, **more: str) -> dict[str, str]:
@@ -64,11 +54,12 @@ def migrated_template(postgres: EmbeddedDatabase) -> str:
     """Migrate one database in a process of its own; tests copy it."""
     database = new_database(postgres, "migrated")
     subprocess.run(
-        [sys.executable, "-c", MIGRATE],
+        [sys.executable, "-m", "core.cli", "migrate"],
         check=True,
         env=process_environment(database),
         timeout=120,
         capture_output=True,
+        cwd=ROOT,
     )
     return database.name
 
