@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import httpx
 import pytest
 from fixture_postgres import new_database
@@ -288,29 +289,43 @@ def build_host(
 
 
 @pytest.fixture(scope="session")
-def migrated(postgres: Any) -> str:
-    """Migrate one database, to be copied for each test."""
-    base = new_database(postgres, "whatsapp_base")
+def migrated(postgres: Any) -> Any:
+    """Migrate one database for all tests of the channel."""
+    made = new_database(postgres, "whatsapp_tests")
     environment = {
         **os.environ,
-        "PATCHBAY_DATABASE_URL": base.database_url,
-        "PATCHBAY_MIGRATIONS_DATABASE_URL": base.migrations_url,
+        "PATCHBAY_DATABASE_URL": made.database_url,
+        "PATCHBAY_MIGRATIONS_DATABASE_URL": made.migrations_url,
         "PATCHBAY_SECRET_KEYS": f"k1:{base64.b64encode(os.urandom(32)).decode()}",
         "PATCHBAY_CHANNELS": "whatsapp",
     }
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", MIGRATE], cwd=ROOT, env=environment, check=True
     )
-    return base.name
+    return made
+
+
+@pytest.fixture(scope="session")
+async def opened(migrated: Any) -> AsyncIterator[Database]:
+    """Open the migrated database."""
+    database = Database(url=migrated.database_url)
+    await database.open()
+    yield database
+    await database.close()
 
 
 @pytest.fixture
-async def database(migrated: str, fresh_database: Callable[..., Any]) -> AsyncIterator[Database]:
-    """Open a migrated database of the test's own."""
-    opened = Database(url=fresh_database(template=migrated).database_url)
-    await opened.open()
-    yield opened
-    await opened.close()
+async def database(migrated: Any, opened: Database) -> Database:
+    """Lend the database with the channel's tables and the catalogue empty."""
+    connection = await asyncpg.connect(migrated.superuser_url)
+    try:
+        await connection.execute(
+            "TRUNCATE business_whatsapp_config, whatsapp_templates, whatsapp_message_log, "
+            "channel_connection, channel_template"
+        )
+    finally:
+        await connection.close()
+    return opened
 
 
 @pytest.fixture
@@ -323,8 +338,9 @@ def new_business(database: Database) -> Callable[[str], Awaitable[BusinessId]]:
             await transaction.execute(
                 "INSERT INTO business (id, ref, name, timezone, country, default_locale, mode, "
                 "settings, created_at, updated_at) "
-                "VALUES ($1, $2, $2, 'UTC', 'IT', 'it', 'live', '{}'::text::jsonb, now(), now())",
+                "VALUES ($1, $2, $3, 'UTC', 'IT', 'it', 'live', '{}'::text::jsonb, now(), now())",
                 made,
+                f"{ref}-{made}",
                 ref,
             )
         return made
