@@ -5,7 +5,7 @@ app = Litestar(handlers, exception_handlers=exception_handlers(services), openap
 finish(app)
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -34,6 +34,7 @@ from core.notify.hosting import guarded
 from core.notify.services import Services
 
 _V1 = "/v1"
+_Handlers = list[ControllerRouterHandler]
 
 
 def routes(services: Services, *, queue: Probe | None = None) -> list[ControllerRouterHandler]:
@@ -44,27 +45,24 @@ def routes(services: Services, *, queue: Probe | None = None) -> list[Controller
         queue: raises if the queue does not answer, for readiness.
     """
     lent = {"services": Provide(lambda: services, sync_to_thread=False)}
-    v1 = Router(
-        path=_V1,
-        route_handlers=[
-            *businesses.HANDLERS,
-            *consents.HANDLERS,
-            *events.HANDLERS,
-            *notifications.HANDLERS,
-            *reference.HANDLERS,
-        ],
-        guards=[authentication(services)],
-        dependencies=lent,
-        request_max_body_size=BODY_LIMIT,
-    )
-    hooks = Router(
-        path="/",
-        route_handlers=list(webhooks.HANDLERS),
-        dependencies=lent,
-        request_max_body_size=WEBHOOK_LIMIT,
-    )
-    health = Router(path="/", route_handlers=[live, *readiness(queue)], dependencies=lent)
-    return [v1, hooks, health, *_pages([v1, hooks, health])]
+    v1, hooks, health = _handlers(queue)
+    return [
+        Router(
+            path=_V1,
+            route_handlers=v1,
+            guards=[authentication(services)],
+            dependencies=lent,
+            request_max_body_size=BODY_LIMIT,
+        ),
+        Router(
+            path="/",
+            route_handlers=hooks,
+            dependencies=lent,
+            request_max_body_size=WEBHOOK_LIMIT,
+        ),
+        Router(path="/", route_handlers=health, dependencies=lent),
+        *_pages(),
+    ]
 
 
 def exception_handlers(services: Services) -> ExceptionHandlersMap:
@@ -127,8 +125,13 @@ def host_version() -> str:
         return "0.1.0"
 
 
-def document_of(routers: Iterable[Router]) -> dict[str, Any]:
-    """Return the OpenAPI document of routers."""
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of the core's own endpoints."""
+    v1, hooks, health = _handlers(None)
+    routers = [
+        Router(path=_V1, route_handlers=v1),
+        Router(path="/", route_handlers=hooks + health),
+    ]
     return build_document(
         (
             (route.path, method, handler.opt["operation"])
@@ -143,10 +146,21 @@ def document_of(routers: Iterable[Router]) -> dict[str, Any]:
     )
 
 
-def _pages(routers: Sequence[Router]) -> list[HTTPRouteHandler]:
-    document = document_of(routers)
-    encoded = msgspec.json.encode(document)
-    calls = pages.calls_page(document)
+def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
+    v1: _Handlers = [
+        *businesses.HANDLERS,
+        *consents.HANDLERS,
+        *events.HANDLERS,
+        *notifications.HANDLERS,
+        *reference.HANDLERS,
+    ]
+    return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]
+
+
+def _pages() -> list[HTTPRouteHandler]:
+    described = document()
+    encoded = msgspec.json.encode(described)
+    calls = pages.calls_page(described)
 
     @get("/openapi.json", opt={"scope": PUBLIC})
     async def openapi_document() -> Response[bytes]:
