@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from piccolo.columns.defaults.base import Default
 from piccolo_api.crud.hooks import Hook, HookType
 from piccolo_api.crud.validators import Validators
 from starlette.exceptions import HTTPException
@@ -111,6 +112,7 @@ def _before_add(shown: Shown) -> Callable[[Table, Request], Coroutine[Any, Any, 
             if given not in (None, own):
                 raise HTTPException(403, "A row can be added to your own business only.")
             setattr(row, TENANT, own)
+        _fill_gaps(row)
         values = {column: getattr(row, column) for column in _names(shown.table)}
         _refuse_unfit(shown, values)
         await _write_down(visit, "added", shown, str(values["id"]), after=values)
@@ -147,6 +149,16 @@ def _before_change(
         return changed or _as_it_stands(shown, before)
 
     return look
+
+
+def _fill_gaps(row: Table) -> None:
+    """Give what the form left out its default, as Piccolo does outside of forms."""
+    for column in row._meta.columns:  # noqa: SLF001 - Piccolo offers no public name
+        if getattr(row, _name(column)) is None and not column._meta.null:  # noqa: SLF001
+            default = column.get_default_value()
+            setattr(
+                row, _name(column), default.python() if isinstance(default, Default) else default
+            )
 
 
 def _as_it_stands(shown: Shown, before: Mapping[str, Any]) -> dict[Column, Any]:

@@ -51,9 +51,7 @@ class AdminSite:
         secure = settings.public_url.startswith("https://")
         self._database = AdminDatabase(database_url)
         self.screens = (*core_screens(), *channel_screens(services.registry))
-        for shown in self.screens:
-            # Else Piccolo would look for piccolo_conf, whose engine is the migrations' owner.
-            shown.table._meta.db = self._database.engine  # noqa: SLF001 - Piccolo's own setter
+        self.bind_tables()
         accounts = Accounts(services, secure_cookie=secure)
         router = PatchbayAdmin(
             self.screens,
@@ -69,8 +67,17 @@ class AdminSite:
             *console_handlers(services, accounts),
         ]
 
+    def bind_tables(self) -> None:
+        """Let the shown tables ask this admin's database.
+
+        Else Piccolo would look for piccolo_conf, whose engine is the migrations' owner.
+        """
+        for shown in self.screens:
+            shown.table._meta.db = self._database.engine  # noqa: SLF001 - Piccolo's own setter
+
     async def open(self) -> None:
         """Open the admin's own connections."""
+        self.bind_tables()
         await self._database.open()
 
     async def close(self) -> None:
@@ -135,7 +142,8 @@ class PatchbayAdmin(AdminRouter):
 
 _FAULTS: Final = (
     (asyncpg.InsufficientPrivilegeError, 403, "The database does not allow this."),
-    (asyncpg.PostgresError, 422, "The database cannot work with this value."),
+    (asyncpg.DataError, 422, "The database cannot work with this value."),
+    (asyncpg.IntegrityConstraintViolationError, 422, "The database refuses this value."),
     (pydantic.ValidationError, 422, "A value has the wrong form."),
     (ValueError, 400, "The question was not understood."),
 )

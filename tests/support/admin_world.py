@@ -178,7 +178,7 @@ class Site:
         )
         self.admin = AdminSite(self.services, self.settings, database.database_url)
         self.address = self.settings.public_url
-        self.app = Litestar(route_handlers=self.admin.handlers, openapi_config=None, debug=True)
+        self.app = Litestar(route_handlers=self.admin.handlers, openapi_config=None)
 
     async def __aenter__(self) -> Self:
         """Open the pools."""

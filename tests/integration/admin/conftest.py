@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 import pytest_asyncio
 from admin_world import Site, World, migrate, settle
 from fixture_postgres import new_database
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+from core import embedded
 
-    from fixture_postgres import FreshDatabase
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
     from core.embedded import EmbeddedDatabase
 
 TEMPLATE = "admin_world"
+COPY = "admin_copy"
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -27,15 +27,19 @@ async def world(postgres: EmbeddedDatabase) -> World:
     return await settle(database)
 
 
-@pytest_asyncio.fixture
-async def site(world: World, fresh_database: Callable[..., FreshDatabase]) -> AsyncIterator[Site]:
-    """Run the admin on a copy."""
+@pytest_asyncio.fixture(scope="session")
+async def built_site(world: World, postgres: EmbeddedDatabase) -> Site:
+    """Build the admin once: its many routes take a second or two."""
     del world
-    async with Site(fresh_database(template=TEMPLATE)) as site:
-        yield site
+    site = Site(new_database(postgres, COPY))
+    embedded.drop_database(postgres, COPY)
+    return site
 
 
-@pytest.fixture
-def tables() -> str:
-    """Return where the admin's tables are served."""
-    return "/admin/api/tables"
+@pytest_asyncio.fixture
+async def site(built_site: Site, postgres: EmbeddedDatabase) -> AsyncIterator[Site]:
+    """Run the admin on a fresh copy of the world."""
+    new_database(postgres, COPY, template=TEMPLATE)
+    async with built_site:
+        yield built_site
+    embedded.drop_database(postgres, COPY)
