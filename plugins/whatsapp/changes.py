@@ -12,6 +12,7 @@ import structlog
 
 from core.channels.messages import ConnectionState
 from plugins.whatsapp import connections, notices, shelf, templates
+from plugins.whatsapp.failures import report_for, stops_connection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -41,10 +42,16 @@ _log: Final = structlog.get_logger(__name__)
 async def apply(host: Host, transaction: Transaction, events: Sequence[ChannelEvent]) -> list[str]:
     """Act on the known events; return the accounts whose open tokens must be forgotten."""
     stale: list[str] = []
+    refused: set[tuple[str, str]] = set()
     for event in events:
         act = _ACTS.get(event.kind)
         if act is None or not event.known:
             continue
+        if event.kind == notices.SEND_REFUSED:
+            # A batch repeats the refusal for every message that failed; once is enough.
+            if (event.account, event.data["code"]) in refused:
+                continue
+            refused.add((event.account, event.data["code"]))
         numbers = await connections.numbers_on(transaction, event.account)
         if numbers:
             await act(host, transaction, numbers, event)
@@ -130,6 +137,27 @@ async def _account(
             await _tell(host, business_id, told, event=word, violation=event.data["violation"])
 
 
+async def _refusal(
+    host: Host, transaction: Transaction, numbers: Sequence[Number], event: ChannelEvent
+) -> None:
+    """Act on a failed status whose reason is the number, not the message."""
+    code = event.data["code"]
+    fact = report_for(code)
+    running = [number for number in numbers if number.state is ConnectionState.ACTIVE]
+    if stops_connection(code) and running:
+        await connections.change_state(
+            transaction,
+            [number.id for number in running],
+            ConnectionState.ERROR,
+            fact,
+            host.clock.now(),
+        )
+        for business_id in _businesses(running):
+            await connections.publish(host, transaction, business_id)
+    for business_id in _businesses(numbers):
+        await _tell(host, business_id, fact, code=code)
+
+
 async def _change_template(
     transaction: Transaction, event: ChannelEvent, assignments: str, *values: str
 ) -> bool:
@@ -198,4 +226,5 @@ _ACTS: Final[
     notices.TEMPLATE_COMPONENTS: _reading,
     notices.PHONE_QUALITY: _reading,
     notices.ACCOUNT_UPDATE: _account,
+    notices.SEND_REFUSED: _refusal,
 }

@@ -156,7 +156,7 @@ class WhatsAppChannel:
         return await self._graph.write(f"{account}/messages", token=token, body=body)
 
     async def _report(self, message: OutboundMessage, error: SendError) -> None:
-        fact = report_for(error)
+        fact = report_for(error.code)
         if not fact:
             return
         try:

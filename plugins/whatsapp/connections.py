@@ -51,12 +51,12 @@ async def numbers_of(transaction: Transaction, business_id: BusinessId) -> list[
     return [_number(row) for row in rows]
 
 
-async def numbers_on(transaction: Transaction, waba_id: str) -> list[Number]:
-    """Return the numbers of one WhatsApp account, the oldest first."""
+async def numbers_on(transaction: Transaction, account: str) -> list[Number]:
+    """Return the numbers that news about a WhatsApp account, or about one number, concern."""
     rows = await transaction.fetch(
-        f"SELECT {_COLUMNS} FROM business_whatsapp_config WHERE waba_id = $1 "
-        "ORDER BY created_at, id",
-        waba_id,
+        f"SELECT {_COLUMNS} FROM business_whatsapp_config "
+        "WHERE waba_id = $1 OR phone_number_id = $1 ORDER BY created_at, id",
+        account,
     )
     return [_number(row) for row in rows]
 

@@ -6,8 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from core.channels.messages import ChannelEvent, InboundMessage, Status, StatusUpdate
-from plugins.whatsapp.failures import mask_numbers
+from plugins.whatsapp.failures import mask_numbers, report_for
 from plugins.whatsapp.fields import address, first_error, moment, part, required, text_of
+from plugins.whatsapp.notices import SEND_REFUSED
 
 if TYPE_CHECKING:
     from core.channels.messages import ProviderEvent
@@ -66,6 +67,20 @@ def status_news(account: str, item: dict[str, Any]) -> ProviderEvent:
         occurred_at=happened,
         error_code=code,
         error_detail=mask_numbers(words),
+    )
+
+
+def refusal_news(update: ProviderEvent) -> ChannelEvent | None:
+    """Return what a failed status says about the number itself, such as an unpaid bill."""
+    if not isinstance(update, StatusUpdate) or not report_for(update.error_code):
+        return None
+    return ChannelEvent(
+        kind=SEND_REFUSED,
+        account=update.account,
+        callback_id=update.callback_id,
+        dedupe=f"refused:{update.dedupe}",
+        occurred_at=update.occurred_at,
+        data={"code": update.error_code},
     )
 
 

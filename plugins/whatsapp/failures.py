@@ -104,10 +104,16 @@ def words() -> Mapping[str, tuple[str, str]]:
     return {code: (row.meaning, row.next) for code, row in table().items()}
 
 
-def report_for(error: SendError) -> str:
-    """Return the fact about the business that this failure stands for, or nothing."""
-    row = table().get(error.code)
+def report_for(code: str) -> str:
+    """Return the fact about the business that a code stands for, or nothing."""
+    row = table().get(code)
     return row.report if row else ""
+
+
+def stops_connection(code: str) -> bool:
+    """Tell whether a code means that this connection sends nothing until somebody acts."""
+    row = table().get(code)
+    return row is not None and row.class_ == "credentials"
 
 
 def raised(code: str, detail: str = "", *, retry_after: timedelta | None = None) -> SendError:

@@ -22,6 +22,8 @@ TEMPLATE_CATEGORY: Final = "template_category"
 TEMPLATE_COMPONENTS: Final = "template_components"
 PHONE_QUALITY: Final = "phone_quality"
 ACCOUNT_UPDATE: Final = "account_update"
+SEND_REFUSED: Final = "send_refused"
+"""A failed status that says something about the whole number; its account is the number's."""
 
 ACCOUNT_EVENTS: Final = frozenset(
     {

@@ -17,7 +17,7 @@ import msgspec
 
 from core.channels.messages import ChannelEvent
 from core.errors import WebhookRejectedError
-from plugins.whatsapp.conversations import inbound_news, status_news
+from plugins.whatsapp.conversations import inbound_news, refusal_news, status_news
 from plugins.whatsapp.fields import EPOCH, MalformedError, as_list, as_object, moment, text_of
 from plugins.whatsapp.notices import notice
 
@@ -112,7 +112,10 @@ def _messages(waba: str, value: dict[str, Any], happened: datetime) -> Iterator[
             yield _malformed(where, listed, f"{key} without a list or a number", happened)
             continue
         for item in listed:
-            yield _guarded(where, item, happened, partial(_item, translate, account, item))
+            news = _guarded(where, item, happened, partial(_item, translate, account, item))
+            yield news
+            if (refusal := refusal_news(news)) is not None:
+                yield refusal
     if not told:
         kind = "errors" if "errors" in value else "messages"
         yield ChannelEvent(

@@ -124,6 +124,15 @@ async def test_account_news_stop_the_number(
     assert await _state(database) == (state, reason, state, reason)
 
 
+async def test_an_unpaid_bill_stops_the_number(
+    channel: WhatsAppChannel, database: Database, business: BusinessId, told: Any
+) -> None:
+    """A failed status that concerns the whole number stops it and is told once per batch."""
+    await _apply(channel, database, "status__failed_for_billing")
+    assert await _state(database) == ("error", "billing-problem", "error", "billing-problem")
+    assert told.reported == [(business, "billing-problem", {"code": "131042"})]
+
+
 async def test_a_withdrawn_token_is_overwritten(
     channel: WhatsAppChannel, database: Database, business: BusinessId
 ) -> None:

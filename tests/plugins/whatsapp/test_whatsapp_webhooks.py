@@ -162,6 +162,18 @@ def test_a_failed_status_names_the_code_and_no_phone() -> None:
     assert new.error_detail == "Message Undeliverable to ***"
 
 
+def test_a_failure_of_the_whole_number_is_told_twice() -> None:
+    """An unpaid bill fails the message and is news about the number as well."""
+    news = _parsed("status__failed_for_billing")
+    assert [type(one).__name__ for one in news] == ["StatusUpdate", "ChannelEvent"] * 2
+    assert (news[1].kind, news[1].account, news[1].known) == (
+        "send_refused",
+        news[0].account,
+        True,
+    )
+    assert len({one.dedupe for one in news}) == 4
+
+
 def test_a_status_without_our_id_still_parses() -> None:
     """A message that carried no id of ours is found by the provider's id."""
     (news,) = _parsed("status__read_without_callback")
