@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from core.channels.host import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from core.channels.messages import Parameter
     from core.ids import BusinessId
@@ -72,8 +72,10 @@ def templates_of(business_id: BusinessId) -> list[Template]:
     ]
 
 
-def fill(template: str, language: str, parameters: Iterable[Parameter]) -> str:
-    """Return a template's text with its values; what is not known stays as it stands."""
+def fill(template: str, language: str, parameters: Sequence[Parameter]) -> str:
+    """Return a template's text with its values; one that is not ours, by name and values."""
+    text = TEXTS.get((template, language))
+    if text is None:
+        return " ".join([template, *(f"{one.name}={one.value}" for one in parameters)])
     values = {one.name: one.value for one in parameters}
-    text = TEXTS.get((template, language), template)
     return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
