@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from core.channels.messages import Check
-from core.errors import PatchbayError, SendError
+from core.errors import OutcomeUnknownError, PatchbayError, RetryableError, SendError
 from core.ids import new_uuid
 from plugins.whatsapp import connections, shelf, sync
 from plugins.whatsapp.client import GraphClient
@@ -218,10 +218,15 @@ async def _keep(host: Host, transaction: Transaction, wish: _Wish, finding: _Fin
 async def _asked(name: str, question: Awaitable[Answer]) -> Answer:
     try:
         return await question
+    except (OutcomeUnknownError, RetryableError) as error:
+        # The table's words speak of messages; here nothing is sent.
+        detail = f"Meta could not be reached, or its answer could not be read ({error.code})."
+        raise _refused(name, detail, _LATER) from None
     except SendError as error:
         raise _refused(name, error.detail, _ADVICE[name]) from None
 
 
+_LATER: Final = "Try again in a minute; nothing was changed here."
 _ADVICE: Final[dict[str, str]] = {
     "number": "Check the phone number id, and that the token may see this number.",
     "account": "Check the account id, and that the token may manage this account.",
