@@ -1,0 +1,197 @@
+"""The commands at work on a database: what they make, what they show, what they refuse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fixture_house import process_environment
+
+if TYPE_CHECKING:
+    from fixture_postgres import FreshDatabase
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import contextlib, io, json, sys
+from core.cli import main
+
+done = []
+for arguments, typed in json.load(sys.stdin):
+    out, err = io.StringIO(), io.StringIO()
+    sys.stdin = io.StringIO(typed)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(arguments)
+    done.append([status, out.getvalue(), err.getvalue()])
+print(json.dumps(done))
+"""
+BUSINESS = ("--business", "salone-aurora")
+CUSTOMER = (*BUSINESS, "--customer", "c-1", "--channel", "console")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one command answered."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def answer(self) -> Any:
+        """Return the JSON answer."""
+        return json.loads(self.out)
+
+
+def run(database: FreshDatabase, *lines: tuple[str, ...], typed: str = "") -> list[Said]:
+    """Run commands one after the other, in one process, each with the same standard input."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env=process_environment(database),
+        input=json.dumps([(line, typed) for line in lines]),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [Said(*one) for one in json.loads(done.stdout)]
+
+
+ADD = ("business", "add", "salone-aurora", "--name", "Salone Aurora", "--country", "it")
+
+
+def test_businesses(migrated_database: FreshDatabase) -> None:
+    """A business is added once, checked, and listed."""
+    added, again, wrong, listed, words = run(
+        migrated_database,
+        (*ADD, "--timezone", "Europe/Rome", "--json"),
+        ADD,
+        ("business", "add", "b", "--name", "B", "--country", "IT", "--timezone", "Mars"),
+        ("business", "list", "--json"),
+        ("business", "list"),
+    )
+    assert added.answer["id"] == "salone-aurora"
+    assert added.answer["country"] == "IT"
+    assert (again.status, again.err) == (1, "There is a business 'salone-aurora' already.\n")
+    assert (wrong.status, wrong.err) == (1, "This is no IANA time zone.\n")
+    assert [one["timezone"] for one in listed.answer] == ["Europe/Rome"]
+    assert "Salone Aurora" in words.out
+
+
+def test_keys(migrated_database: FreshDatabase) -> None:
+    """A key is printed once, listed without its secret, and revoked for good."""
+    create = ("api-key", "create", "--name", "booking", "--json")
+    made, wrong, nobody, listed = run(
+        migrated_database,
+        (*create, "--scopes", "*"),
+        (*create, "--scopes", "everything"),
+        (*create, "--scopes", "*", "--business", "nobody"),
+        ("api-key", "list", "--json"),
+    )
+    key, key_id = made.answer["key"], made.answer["key_id"]
+    assert key.startswith(f"pb_live_{key_id}_")
+    assert wrong.status == 1
+    assert "Unknown scope 'everything'" in wrong.err
+    assert nobody.err.startswith("There is no business 'nobody'")
+    assert [one["key_id"] for one in listed.answer] == [key_id]
+    assert key.rpartition("_")[2] not in listed.out
+    revoked, strange, after = run(
+        migrated_database,
+        ("api-key", "revoke", key_id),
+        ("api-key", "revoke", "nokey"),
+        ("api-key", "list", "--json"),
+    )
+    assert revoked.status == 0
+    assert (strange.status, strange.err) == (1, "There is no such key.\n")
+    assert after.answer[0]["revoked_at"]
+
+
+def test_consents(migrated_database: FreshDatabase) -> None:
+    """A yes needs what proves it; a no is acknowledged and may be repeated."""
+    grant = ("consent", "grant", *CUSTOMER, "--text-version", "en-v1", "--json")
+    _, bare, wrong, given, late, revoked, again, unknown = run(
+        migrated_database,
+        ADD,
+        (*grant, "--source", "paper"),
+        (*grant, "--source", "web", "--phone", "12"),
+        (*grant, "--source", "paper", "--proof-reference", "folder 7", "--phone", "333 123 4567"),
+        (*grant, "--source", "web", "--at", "2999-01-01"),
+        ("consent", "revoke", *CUSTOMER, "--json"),
+        ("consent", "revoke", *CUSTOMER, "--json"),
+        ("consent", "revoke", *BUSINESS, "--customer", "c-2", "--channel", "console"),
+    )
+    assert bare.status == wrong.status == late.status == unknown.status == 1
+    assert "proof" in bare.err
+    assert "phone number" in wrong.err
+    assert given.answer["state"] == "granted"
+    assert given.answer["id"].startswith("cns_")
+    nothing_left = {"customer": "c-1", "state": "revoked", "canceled": 0, "draining": 0}
+    assert revoked.answer == again.answer == nothing_left
+    assert unknown.err == "salone-aurora has no customer 'c-2'.\n"
+
+
+async def test_templates(migrated_database: FreshDatabase, superuser: Any) -> None:
+    """A template is kept for a channel without a provider, and refused where there is one."""
+    _, made, refused, strange = run(
+        migrated_database,
+        ADD,
+        (
+            *("template", "set", *BUSINESS, "--name", "hello", "--language", "en", "--json"),
+            *("--body", "Hi {{first_name}}, {{ business_name }} and {{first_name}}"),
+        ),
+        (
+            *("template", "set", *BUSINESS, "--name", "hello", "--language", "en"),
+            *("--channel", "whatsapp"),
+        ),
+        (
+            *("template", "set", *BUSINESS, "--name", "hello", "--language", "en"),
+            *("--channel", "pigeon"),
+        ),
+    )
+    assert made.answer["parameters"] == ["first_name", "business_name"]
+    assert refused.status == strange.status == 1
+    assert refused.err.startswith("WhatsApp has accounts at a provider")
+    rows = await superuser.fetch("SELECT channel, name, usable FROM channel_template")
+    assert [tuple(row) for row in rows] == [("console", "hello", True)]
+
+
+async def test_users(migrated_database: FreshDatabase, superuser: Any) -> None:
+    """A person is added with a role; the password is read, never shown, and kept as a hash."""
+    create = ("user", "create", "anna@example.com", "--password-stdin", "--json")
+    owner = (*create, "--role", "owner", *BUSINESS)
+    password = "a long enough password"
+    _, made, again = run(migrated_database, ADD, owner, owner, typed=password + "\n")
+    (short,) = run(migrated_database, owner, typed="short\n")
+    (empty,) = run(migrated_database, owner)
+    assert made.answer == {
+        "username": "anna@example.com",
+        "role": "owner",
+        "business": "salone-aurora",
+    }
+    assert again.err == "The name or the e-mail address is taken.\n"
+    assert "at least 10 characters" in short.err
+    assert (empty.status, empty.err.partition(".")[0]) == (2, "Standard input holds no password")
+    stored = await superuser.fetchval("SELECT password FROM app_user")
+    assert password not in stored
+    assert await superuser.fetchval("SELECT role FROM membership") == "owner"
+
+
+async def test_every_change_is_in_the_audit_trail(
+    migrated_database: FreshDatabase, superuser: Any
+) -> None:
+    """Who works at the command line leaves the same trail as everybody else."""
+    run(
+        migrated_database,
+        ADD,
+        ("connect", "console", *BUSINESS),
+        ("api-key", "create", "--name", "x", "--scopes", "*"),
+        ("consent", "grant", *CUSTOMER, "--text-version", "en-v1", "--source", "web"),
+    )
+    rows = await superuser.fetch("SELECT action FROM audit_log WHERE actor = 'cli' ORDER BY id")
+    actions = [row["action"] for row in rows]
+    assert actions == ["business.add", "channel.connect", "api-key.create", "consent.grant"]
