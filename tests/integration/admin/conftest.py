@@ -1,45 +1,7 @@
-"""The admin on a database of the test's own, copied from one that was filled once."""
+"""The fixtures of the admin."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from fixture_admin import built_site, site, world
 
-import pytest_asyncio
-from admin_world import Site, World, migrate, settle
-from fixture_postgres import new_database
-
-from core import embedded
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from core.embedded import EmbeddedDatabase
-
-TEMPLATE = "admin_world"
-COPY = "admin_copy"
-
-
-@pytest_asyncio.fixture(scope="session")
-async def world(postgres: EmbeddedDatabase) -> World:
-    """Fill the database the tests copy."""
-    database = new_database(postgres, TEMPLATE)
-    migrate(database)
-    return await settle(database)
-
-
-@pytest_asyncio.fixture(scope="session")
-async def built_site(world: World, postgres: EmbeddedDatabase) -> Site:
-    """Build the admin once: its many routes take a second or two."""
-    del world
-    site = Site(new_database(postgres, COPY))
-    embedded.drop_database(postgres, COPY)
-    return site
-
-
-@pytest_asyncio.fixture
-async def site(built_site: Site, postgres: EmbeddedDatabase) -> AsyncIterator[Site]:
-    """Run the admin on a fresh copy of the world."""
-    new_database(postgres, COPY, template=TEMPLATE)
-    async with built_site:
-        yield built_site
-    embedded.drop_database(postgres, COPY)
+__all__ = ["built_site", "site", "world"]
