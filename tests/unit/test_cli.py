@@ -118,6 +118,13 @@ def test_no_secret_is_an_option_value(
     assert {name for name in secrets if not name.endswith("-stdin")} == set()
 
 
+@pytest.mark.parametrize("path", [path for path in PATHS if path[0] != "connect"], ids=" ".join)
+def test_each_command_is_documented(path: tuple[str, ...]) -> None:
+    """The page of commands names every one of them."""
+    page = (ROOT / "docs" / "commands.md").read_text()
+    assert re.search(rf"`patchbay {' '.join(path)}[ `]", page)
+
+
 def test_choices_are_those_of_the_tables() -> None:
     """The words that `--help` offers are the words the database takes."""
     assert set(ROLES) == set(Role)
