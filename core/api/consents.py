@@ -27,7 +27,7 @@ from core.api.lending import Call, Lent
 from core.api.operations import Answer, Example, Operation, described
 from core.businesses.store import BusinessRow
 from core.channels.host import Transaction
-from core.consent import ledger, revocation
+from core.consent import ledger, reading, revocation
 from core.consent.texts import consent_text
 from core.customers.store import CustomerIn, put_customers
 from core.errors import FieldFault, InvalidInputError, NotFoundError
@@ -197,8 +197,8 @@ async def list_consents(request: Call, services: Lent) -> Response[ConsentsOut]:
         )
         if customer_id is None:
             raise NotFoundError("There is no such customer.")
-        states = await ledger.list_states(transaction, business.id, customer_id)
-        lines = await ledger.history(transaction, business.id, customer_id)
+        states = await reading.list_states(transaction, business.id, customer_id)
+        lines = await reading.history(transaction, business.id, customer_id)
     return Response(
         ConsentsOut(
             data=[_shown(state, business, asked.customer_id) for state in states],
@@ -236,7 +236,7 @@ async def check_consents(request: Call, services: Lent) -> Response[ConsentCheck
     told = await read_body(request, ConsentCheckBody)
     business = await tenant(services, request, told.business_id, "/business_id")
     async with services.database.business(business.id) as transaction:
-        verdicts = await ledger.check(
+        verdicts = await reading.check(
             transaction,
             business.id,
             [(pair.customer_id, pair.channel, pair.purpose) for pair in told.pairs],
@@ -337,7 +337,7 @@ def _shown(state: ledger.ConsentState, business: BusinessRow, customer: str) -> 
     )
 
 
-def _line(line: ledger.LedgerLine) -> LedgerOut:
+def _line(line: reading.LedgerLine) -> LedgerOut:
     return LedgerOut(
         action=line.action,
         channel=line.channel,

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 _FUTURE: Final = timedelta(minutes=5)  # clocks of two systems may differ by so much
 _EARLIEST_YEAR: Final = 2000
-_STATE_COLUMNS: Final = (
+STATE_COLUMNS: Final = (
     "id, customer_id, channel, purpose, opt_in, opt_in_at, source, proof_reference, revoked_at, "
     "text_version, locale, created_at, updated_at"
 )
+"""The columns of `customer_consents` that make a `ConsentState`."""
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,30 +68,6 @@ class ConsentState(msgspec.Struct, frozen=True, kw_only=True):
     locale: str | None
     created_at: datetime
     updated_at: datetime
-
-
-class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the ledger; `at` is when we wrote it, `occurred_at` when it happened."""
-
-    customer_id: CustomerId
-    channel: str
-    purpose: str
-    action: str
-    at: datetime
-    occurred_at: datetime
-    source: str
-    actor: str
-    text_version: str | None
-    locale: str | None
-    proof_reference: str | None
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """May this customer be written to, as far as consent goes; the reason of a no."""
-
-    allowed: bool
-    reason: str = ""
-    consent_id: UUID | None = None
 
 
 def check_grant(grant: Grant, now: datetime) -> None:
@@ -159,7 +136,7 @@ async def grant(
             proof_reference = excluded.proof_reference, revoked_at = NULL,
             text_version = excluded.text_version, locale = excluded.locale,
             last_event_id = excluded.last_event_id, updated_at = excluded.updated_at
-        RETURNING {_STATE_COLUMNS}
+        RETURNING {STATE_COLUMNS}
         """,
         new_uuid(),
         business_id,
@@ -214,7 +191,7 @@ async def record_revocation(
         await _lock_customer(transaction, business_id, customer_id)
     rows = await transaction.fetch(
         f"""
-        SELECT {_STATE_COLUMNS} FROM customer_consents
+        SELECT {STATE_COLUMNS} FROM customer_consents
         WHERE business_id = $1 AND customer_id = ANY ($2) AND channel = $3
           AND purpose = ANY ($4) AND opt_in ORDER BY id FOR UPDATE
         """,
@@ -243,7 +220,7 @@ async def record_revocation(
             f"""
             UPDATE customer_consents SET opt_in = false, revoked_at = $3, last_event_id = $4,
                                          updated_at = $5
-            WHERE business_id = $1 AND id = $2 RETURNING {_STATE_COLUMNS}
+            WHERE business_id = $1 AND id = $2 RETURNING {STATE_COLUMNS}
             """,
             business_id,
             before.id,
@@ -262,83 +239,13 @@ async def get_state(transaction: Transaction, business_id: UUID, consent_id: UUI
         NotFoundError: there is none, or it is another business's.
     """
     row = await transaction.fetchrow(
-        f"SELECT {_STATE_COLUMNS} FROM customer_consents WHERE business_id = $1 AND id = $2",
+        f"SELECT {STATE_COLUMNS} FROM customer_consents WHERE business_id = $1 AND id = $2",
         business_id,
         consent_id,
     )
     if row is None:
         raise NotFoundError("There is no such consent.")
     return ConsentState(**row)
-
-
-async def list_states(
-    transaction: Transaction, business_id: UUID, customer_id: UUID
-) -> list[ConsentState]:
-    """Return what holds now for one customer, over all channels and purposes."""
-    rows = await transaction.fetch(
-        f"""
-        SELECT {_STATE_COLUMNS} FROM customer_consents
-        WHERE business_id = $1 AND customer_id = $2 ORDER BY channel, purpose
-        """,
-        business_id,
-        customer_id,
-    )
-    return [ConsentState(**row) for row in rows]
-
-
-async def history(
-    transaction: Transaction, business_id: UUID, customer_id: UUID, *, limit: int = 200
-) -> list[LedgerLine]:
-    """Return the ledger of one customer, the newest line first."""
-    rows = await transaction.fetch(
-        """
-        SELECT customer_id, channel, purpose, action, at, occurred_at, source, actor,
-               text_version, locale, proof_reference
-        FROM consent_event WHERE business_id = $1 AND customer_id = $2 ORDER BY id DESC LIMIT $3
-        """,
-        business_id,
-        customer_id,
-        limit,
-    )
-    return [LedgerLine(**row) for row in rows]
-
-
-async def check(
-    transaction: Transaction, business_id: UUID, asked: Sequence[tuple[str, str, str]]
-) -> list[Verdict]:
-    """Say for many (customer ref, channel, purpose) at once what holds; keeps the order."""
-    rows = await transaction.fetch(
-        """
-        SELECT n.place, s.id, s.opt_in,
-               EXISTS (SELECT FROM customer_address a JOIN suppression p
-                         ON p.business_id = a.business_id AND p.channel = n.channel
-                        AND p.address_hash = a.address_hash
-                       WHERE a.business_id = $1 AND a.customer_id = c.id AND a.is_primary)
-                   AS suppressed
-        FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY
-             AS n(ref, channel, purpose, place)
-        LEFT JOIN customer c ON c.business_id = $1 AND c.ref = n.ref
-        LEFT JOIN customer_consents s ON s.business_id = $1 AND s.customer_id = c.id
-             AND s.channel = n.channel AND s.purpose = n.purpose
-        ORDER BY n.place
-        """,
-        business_id,
-        [one[0] for one in asked],
-        [one[1] for one in asked],
-        [one[2] for one in asked],
-    )
-    return [_verdict(row, purpose) for row, (_, _, purpose) in zip(rows, asked, strict=True)]
-
-
-def _verdict(row: Any, purpose: str) -> Verdict:
-    missing = "marketing-consent-missing" if purpose == Purpose.MARKETING else "consent-missing"
-    if row["id"] is None:
-        return Verdict(allowed=False, reason=missing)
-    if not row["opt_in"]:
-        return Verdict(allowed=False, reason="consent-revoked", consent_id=row["id"])
-    if row["suppressed"]:
-        return Verdict(allowed=False, reason="address-suppressed", consent_id=row["id"])
-    return Verdict(allowed=True, consent_id=row["id"])
 
 
 def _same(before: ConsentState, given: Grant, occurred_at: datetime) -> bool:
@@ -367,7 +274,7 @@ async def _lock_customer(transaction: Transaction, business_id: UUID, customer_i
 async def _state(transaction: Transaction, business_id: UUID, given: Grant) -> ConsentState | None:
     row = await transaction.fetchrow(
         f"""
-        SELECT {_STATE_COLUMNS} FROM customer_consents
+        SELECT {STATE_COLUMNS} FROM customer_consents
         WHERE business_id = $1 AND customer_id = $2 AND channel = $3 AND purpose = $4
         """,
         business_id,

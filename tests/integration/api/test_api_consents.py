@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 
 from core.api import examples
 
 if TYPE_CHECKING:
     from api_world import Api
+    from fixture_postgres import FreshDatabase
 
 UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"source": "paper", "proof_reference": None, "proof": None}, "/proof_reference"),
@@ -214,3 +216,22 @@ async def test_the_sentence_to_show_is_the_specifications(api: Api) -> None:
     for wrong in ("channel=pigeon", "language=italiano", "purpose=fun"):
         path = f"/v1/businesses/salon-aurora/consent-text?{wrong}"
         assert (await api.call("GET", path)).status_code == 422
+
+
+async def test_a_call_that_takes_too_long_makes_its_twin_409(
+    api: Api, migrated_database: FreshDatabase
+) -> None:
+    """The key is in use; the twin is told to come back, and nothing is stored for it."""
+    rival = await asyncpg.connect(migrated_database.superuser_url)
+    transaction = rival.transaction()
+    await transaction.start()
+    await rival.execute(
+        "INSERT INTO idempotency_key (scope, key, request_hash) VALUES ($1, 'grant-1', '')",
+        f"{api.own.id}:consents",
+    )
+    twin = await api.grant()
+    await transaction.rollback()
+    await rival.close()
+    assert (twin.status_code, twin.json()["code"]) == (409, "idempotency-in-progress")
+    assert twin.headers["retry-after"] == "1"
+    assert (await api.grant()).status_code == 201
