@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 import msgspec
 
-from core.ids import DECISION, EVENT, NOTIFICATION, outward
+from core.ids import CONSENT, DECISION, EVENT, NOTIFICATION, outward
 from core.notify.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -230,7 +231,17 @@ def _decided(decision: Mapping[str, Any] | None) -> tuple[Check, ...]:
     checks = decision["checks"]
     if isinstance(checks, str):
         checks = msgspec.json.decode(checks)
-    return tuple(msgspec.convert(one, Check) for one in checks)
+    return tuple(_outward(msgspec.convert(one, Check)) for one in checks)
+
+
+def _outward(check: Check) -> Check:
+    """Write evidence as people may cite it; rows that have no outward name stay inside."""
+    try:
+        row = UUID(check.evidence)
+    except ValueError:
+        return check
+    evidence = outward(CONSENT, row) if check.check == "consent" else ""
+    return msgspec.structs.replace(check, evidence=evidence)
 
 
 def _later(row: Mapping[str, Any]) -> tuple[Check, Check]:

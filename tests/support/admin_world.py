@@ -375,9 +375,10 @@ async def _notice(
         "template_name, language_code, status, phase, reason, error_code, provider_message_id, "
         "event_id, rule_key, booking_ref, address_id, connection_id, variables_sealed, "
         "first_claimed_at, begun_at, sent_at, delivered_at, read_at, failed_at, next_retry_at, "
-        "payload_json) VALUES ($1, $2, $3, 'whatsapp', 'booking.confirmed', 'booking_confirmed', "
+        "created_at, payload_json) VALUES "
+        "($1, $2, $3, 'whatsapp', 'booking.confirmed', 'booking_confirmed', "
         "'it', $4, $5, $6, $7, $8, $9, $10, 'B-1', $11, $12, $13, $14, $14, $15, $15, $15, $16, "
-        "$17, '{}')",
+        "$17, $18, '{}')",
         row,
         house.id,
         house.customer,
@@ -395,6 +396,7 @@ async def _notice(
         NOW if state == "read" else None,
         NOW if state == "failed" else None,
         None if final else NOW + timedelta(hours=1),
+        NOW - timedelta(seconds=2),
     )
     await _decide(run, house, event, new_uuid(), row)
     if final:
