@@ -81,7 +81,8 @@ def parameters(
 
 
 def meaning(placeholder: str) -> str:
-    """Return the value's name that a placeholder stands for."""
+    """Return the value's name that a placeholder stands for; a header's are `header.<name>`."""
+    placeholder = placeholder.removeprefix("header.")
     if placeholder.isdigit() and 1 <= int(placeholder) <= len(_ORDER):
         return _ORDER[int(placeholder) - 1]
     return placeholder

@@ -79,6 +79,9 @@ class Town:
     key: str = ""
     simulator: str = ""
     webs: list[str] = field(default_factory=list)
+    tomorrow: str = field(
+        default_factory=(datetime.now(UTC) + timedelta(days=1)).isoformat
+    )
     _ports: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -268,7 +271,6 @@ class Town:
         web: int = 0,
     ) -> dict[str, Any]:
         """Report an event and return the answer."""
-        starts_at = datetime.now(UTC) + timedelta(days=1)
         answer = self.api(
             "POST",
             "/v1/events",
@@ -281,7 +283,7 @@ class Town:
                     "business_id": BUSINESS,
                     "booking": {
                         "ref": booking or f"B-{event_id}",
-                        "starts_at": starts_at.isoformat(),
+                        "starts_at": self.tomorrow,
                         "service": "Taglio",
                     },
                     "customer": {
