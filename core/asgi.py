@@ -26,7 +26,7 @@ from core.notify.services import Services
 from core.plugin_pages import mount_plugin_pages
 from core.start_page import start_handler
 from tasks.jobs import collect_tasks, drop_failed
-from tasks.queue import TaskQueue, connect, make_queue, ping
+from tasks.queue import TaskQueue, connect, make_queue
 from tasks.ring import SaqRing
 from tasks.stopping import stopping
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from core.deployment import Deployment
     from core.notify.hosting import Opened, Supplies
     from core.settings import Settings
-    from tasks.queue import SteadyPostgresQueue, SteadyRedisQueue
+    from tasks.queue import SteadyQueue
 
 POOLS: Final = PoolSizes(app=10, batch=2, platform=3, engine=6)
 GRACE_SECONDS: Final = 20
@@ -60,7 +60,7 @@ class Web:
     services: Services
     supplies: Supplies
     opened: Opened
-    queue: SteadyRedisQueue | SteadyPostgresQueue
+    queue: SteadyQueue
     ring: SaqRing
     admin: Any = None
 
@@ -129,7 +129,7 @@ def build_web(settings: Settings, deployment: Deployment) -> Web:
     drop_failed(registry, opened.channels)
     app = Litestar(
         [
-            *routes(services, queue=lambda: ping(queue)),
+            *routes(services, queue=queue.ping),
             *mounted,
             *(admin.handlers if admin is not None else (start_handler(),)),
         ],

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.limits.lanes import Claimed, LaneKey
     from core.notify.delivery import Begun
     from core.notify.services import Services
-    from tasks.looping import Line
+    from tasks.line import Line
 
 SLOTS: Final = 64
 SLOTS_PER_BUSINESS: Final = 16

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from croniter import croniter  # type: ignore[import-untyped]  # it has no types
 from saq import CronJob, Worker
-from saq.queue.redis import RedisQueue
 
 from core.errors import PluginContractError
 from core.logs import log_context
 from core.notify.hosting import guarded
-from tasks.queue import FAULTS, INBOX, LANES, SteadyPostgresQueue, SteadyRedisQueue
+from tasks.queue import INBOX, LANES
 
 if TYPE_CHECKING:
     import signal
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
     from core.channels.host import Host
     from core.channels.plugin import ChannelPlugin, Schedule, Task
     from core.channels.registry import Registry
+    from tasks.queue import SteadyQueue
     from tasks.ring import Bells
 
 CONCURRENCY: Final = 4
 GRACE_SECONDS: Final = 20.0
 
-_REDIS_WAIT: Final = 5.0
 
 _log = structlog.get_logger("patchbay.jobs")
 
@@ -58,8 +57,8 @@ class QuietWorker(Worker[Any]):
         """Run one job; a queue that breaks meanwhile is no reason to end."""
         try:
             return await super().process()
-        except FAULTS as error:
-            self._lost(error)
+        except self._steady.faults as error:
+            self._steady.line.lost(error)
             await asyncio.sleep(1.0)
             return False
 
@@ -83,22 +82,24 @@ class QuietWorker(Worker[Any]):
             await asyncio.wait(running, timeout=GRACE_SECONDS)
             # What SAQ does with a result comes after the task.
             await asyncio.sleep(0.1)
+        for task in self.tasks:
+            task.cancel()
         await super().stop()
 
     async def _upkeep(self, work: Any) -> Any:
         try:
             return await work
-        except FAULTS as error:
-            self._lost(error)
+        except self._steady.faults as error:
+            self._steady.line.lost(error)
             return None
 
-    def _lost(self, error: BaseException) -> None:
-        if isinstance(self.queue, SteadyRedisQueue | SteadyPostgresQueue):
-            self.queue.line.lost(error)
+    @property
+    def _steady(self) -> SteadyQueue:
+        return cast("SteadyQueue", self.queue)
 
 
 def make_worker(
-    queue: SteadyRedisQueue | SteadyPostgresQueue,
+    queue: SteadyQueue,
     bells: Bells,
     tasks: Mapping[str, Task],
     schedules: Sequence[tuple[str, Schedule]],
@@ -125,8 +126,8 @@ def make_worker(
         functions,
         concurrency=CONCURRENCY,
         cron_jobs=crons,
-        dequeue_timeout=_REDIS_WAIT if isinstance(queue, RedisQueue) else 0.0,
-        shutdown_grace_period_s=0,
+        dequeue_timeout=queue.patience,
+        shutdown_grace_period_s=1,
     )
 
 

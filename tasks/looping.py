@@ -12,6 +12,8 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tasks.line import Line
+
 POLL_SECONDS: Final = 1.0
 
 DATABASE_FAULTS: Final = (
@@ -31,25 +33,6 @@ _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 2.0
 
 _log = structlog.get_logger("patchbay.worker")
-
-
-class Line:
-    """Knows whether the database answers; shared by the loops, so that each change is one line."""
-
-    def __init__(self) -> None:
-        self.up = True
-
-    def lost(self, error: BaseException) -> None:
-        """Note that a step failed because the database is gone."""
-        if self.up:
-            self.up = False
-            _log.warning("database-lost", error=type(error).__name__)
-
-    def back(self) -> None:
-        """Note that a step worked."""
-        if not self.up:
-            self.up = True
-            _log.info("database-back")
 
 
 async def keep_going(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from core.notify.delivery import SendResult
     from core.notify.services import Services
-    from tasks.looping import Line
+    from tasks.line import Line
 
 _GATHER_SECONDS: Final = 0.003
 _MOST: Final = 64

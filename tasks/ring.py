@@ -9,15 +9,14 @@ import asyncpg
 import structlog
 
 from core.limits import lanes
-from tasks.queue import FAULTS, INBOX, LANES, ring
+from tasks.queue import INBOX, LANES, ring
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from uuid import UUID
 
-    from saq import Queue
-
     from core.db import Database
+    from tasks.queue import SteadyQueue
 
 COALESCE_SECONDS: Final = 0.010
 REST_SECONDS: Final = 0.050
@@ -35,10 +34,17 @@ class CoalescingRing:
     Args:
         database: where the lanes are.
         press: tells a worker; called with the name of one of the core's jobs.
+        faults: what it raises when it cannot.
     """
 
-    def __init__(self, database: Database, press: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        press: Callable[[str], Awaitable[None]],
+        faults: tuple[type[Exception], ...] = (),
+    ) -> None:
         self._database = database
+        self._faults: tuple[type[Exception], ...] = (*faults, TimeoutError)
         self._press = press
         self._keys: set[tuple[UUID, str]] = set()
         self._bells: set[str] = set()
@@ -99,7 +105,7 @@ class CoalescingRing:
         try:
             async with asyncio.timeout(PRESS_SECONDS):
                 await self._press(bell)
-        except FAULTS as error:
+        except self._faults as error:
             self.lost_rings += 1
             if not self._quiet:
                 self._quiet = True
@@ -113,11 +119,11 @@ class CoalescingRing:
 class SaqRing(CoalescingRing):
     """Rings workers through SAQ's queue."""
 
-    def __init__(self, database: Database, queue: Queue) -> None:
+    def __init__(self, database: Database, queue: SteadyQueue) -> None:
         async def press(bell: str) -> None:
             await ring(queue, bell)
 
-        super().__init__(database, press)
+        super().__init__(database, press, queue.faults)
 
 
 class Bells:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -22,11 +23,12 @@ from core.notify.services import Services
 from tasks.dispatch import SLOTS, Dispatcher
 from tasks.inbox import apply_inbox
 from tasks.jobs import collect_schedules, collect_tasks, drop_failed, make_worker
-from tasks.looping import Line, keep_going
-from tasks.queue import FAULTS, TaskQueue, connect, make_queue
+from tasks.line import Line
+from tasks.looping import POLL_SECONDS, keep_going
+from tasks.queue import TaskQueue, connect, make_queue
 from tasks.ring import Bells, InProcessRing
 from tasks.stopping import stopping
-from tasks.timetable import Timetable
+from tasks.timetable import TICK_SECONDS, Timetable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,6 +58,7 @@ async def run_worker(
     stop: asyncio.Event | None = None,
     deployment: Deployment | None = None,
     ready: asyncio.Event | None = None,
+    poll: float = POLL_SECONDS,
 ) -> None:
     """Run a worker until told to stop, then finish what is in flight.
 
@@ -64,6 +67,7 @@ async def run_worker(
         stop: ends the worker; without it the process's signals do.
         deployment: what the caller has prepared already, and will release.
         ready: set once the loops run.
+        poll: seconds between looks at the database when nobody rings.
 
     Raises:
         ConfigurationError: it cannot start here; the sentence says why.
@@ -77,7 +81,7 @@ async def run_worker(
                 services, saq, bells = parts
                 if ready is not None:
                     ready.set()
-                await _run(services, saq, bells, ending)
+                await _run(services, saq, bells, ending, poll)
     finally:
         if own is not None:
             own.release()
@@ -118,23 +122,20 @@ async def _worker(
         yield services, make_worker(queue, bells, enqueue.known, schedules), bells
 
 
-async def _run(services: Services, saq: QuietWorker, bells: Bells, stop: asyncio.Event) -> None:
-    line = Line()
+async def _run(
+    services: Services, saq: QuietWorker, bells: Bells, stop: asyncio.Event, poll: float
+) -> None:
+    line = Line("database")
     dispatcher = Dispatcher(services, bells.lanes, line)
     timetable = Timetable(services)
     tick = asyncio.Event()
     loops = [
-        asyncio.create_task(
-            keep_going("dispatch", dispatcher.step, stop=stop, bell=bells.lanes, line=line)
-        ),
-        asyncio.create_task(
-            keep_going(
-                "inbox", lambda: apply_inbox(services), stop=stop, bell=bells.inbox, line=line
-            )
-        ),
-        asyncio.create_task(
-            keep_going("timetable", timetable.step, stop=stop, bell=tick, line=line)
-        ),
+        asyncio.create_task(keep_going(name, step, stop=stop, bell=bell, line=line, every=every))
+        for name, step, bell, every in (
+            ("dispatch", dispatcher.step, bells.lanes, poll),
+            ("inbox", partial(apply_inbox, services), bells.inbox, poll),
+            ("timetable", timetable.step, tick, TICK_SECONDS),
+        )
     ]
     jobs = asyncio.create_task(saq.start(), name="saq")
     _log.info("worker-ready", channels=sorted(services.channels))
@@ -158,5 +159,5 @@ async def _drain(dispatcher: Dispatcher) -> None:
 
 async def _stop_jobs(saq: QuietWorker, jobs: asyncio.Task[None]) -> None:
     await saq.stop()
-    with contextlib.suppress(*FAULTS):
+    with contextlib.suppress(Exception):  # the queue may be gone; nothing of ours is in it
         await jobs

@@ -14,7 +14,8 @@ from core.ids import new_uuid
 from core.notify.events import EventCustomer
 from core.notify.wording import Source
 from tasks.dispatch import Dispatcher
-from tasks.looping import Line, keep_going
+from tasks.line import Line
+from tasks.looping import keep_going
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -142,10 +143,16 @@ class House:
     @contextlib.asynccontextmanager
     async def dispatching(self, **limits: int) -> AsyncIterator[Dispatcher]:
         """Run the dispatch loop, and stop it as a worker does."""
-        dispatcher = Dispatcher(self.services, self.bells.lanes, Line(), **limits)
+        dispatcher = Dispatcher(self.services, self.bells.lanes, Line("database"), **limits)
         stop = asyncio.Event()
         loop = asyncio.create_task(
-            keep_going("dispatch", dispatcher.step, stop=stop, bell=self.bells.lanes, line=Line())
+            keep_going(
+                "dispatch",
+                dispatcher.step,
+                stop=stop,
+                bell=self.bells.lanes,
+                line=Line("database"),
+            )
         )
         try:
             yield dispatcher

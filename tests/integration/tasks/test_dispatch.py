@@ -60,7 +60,7 @@ async def test_a_business_that_hangs_does_not_stop_the_others(
         began = time.monotonic()
         await house.queue(other, 5)
         await house.until(f"status = 'sent' AND business_id = '{other}'", 5)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 3
         house.channel.released.set()
 
 

@@ -21,6 +21,7 @@ from core.keyring import SecretKey
 from core.secret import Secret
 from core.settings import Settings
 from core.testing.channels import Step
+from tasks.looping import POLL_SECONDS
 from tasks.queue import LANES, TaskQueue, connect, make_queue, prepare_queue, ring
 from tasks.ring import CoalescingRing, SaqRing
 from tasks.worker import run_worker
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from fixture_redis import RedisServer
     from scripted_house import House
 
-    from tasks.queue import SteadyPostgresQueue, SteadyRedisQueue
+    from tasks.queue import SteadyQueue
 
 PLUGIN = """
 from core.channels.plugin import Schedule, Task
@@ -104,10 +105,10 @@ def settings(migrated_database: FreshDatabase, addons: Path) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Any]:
+async def running(settings: Settings, *, poll: float = POLL_SECONDS) -> AsyncIterator[Any]:
     """Run a worker; yield the plugin's module; stop the worker as a signal would."""
     stop, ready = asyncio.Event(), asyncio.Event()
-    worker = asyncio.create_task(run_worker(settings, stop=stop, ready=ready))
+    worker = asyncio.create_task(run_worker(settings, stop=stop, ready=ready, poll=poll))
     starting = asyncio.create_task(ready.wait())
     await asyncio.wait((worker, starting), timeout=10, return_when=asyncio.FIRST_COMPLETED)
     try:
@@ -121,9 +122,7 @@ async def running(settings: Settings) -> AsyncIterator[Any]:
 
 
 @contextlib.asynccontextmanager
-async def ringing(
-    house: House, url: str
-) -> AsyncIterator[tuple[SaqRing, SteadyRedisQueue | SteadyPostgresQueue]]:
+async def ringing(house: House, url: str) -> AsyncIterator[tuple[SaqRing, SteadyQueue]]:
     """Ring as a web process does."""
     queue = make_queue(url)
     await connect(queue)
@@ -151,14 +150,15 @@ async def latencies(house: House, business: UUID, bell: SaqRing, times: int) -> 
 async def test_a_ring_over_redis_is_heard_at_once(
     house: House, business: UUID, settings: Settings, redis_server: RedisServer
 ) -> None:
-    """With Redis a message leaves within a tenth of a second, not at the next look."""
+    """With Redis a message leaves at once, long before the worker looks by itself."""
     async with (
-        running(replace(settings, queue_url=redis_server.url)),
+        running(replace(settings, queue_url=redis_server.url), poll=30),
         ringing(house, redis_server.url) as (bell, _),
     ):
         taken = await latencies(house, business, bell, 9)
-    print(f"event to provider over Redis: p50 {statistics.median(taken) * 1000:.0f} ms")  # noqa: T201 - whoever runs it wants the figure
-    assert statistics.median(taken) < 0.1, taken
+    print(f"event to provider over Redis: p50 {statistics.median(taken) * 1000:.0f} ms")
+    assert max(taken) < 3, taken
+    assert statistics.median(taken) < 0.3, taken
     assert bell.lost_rings == bell.lost_wakes == 0
 
 
@@ -168,9 +168,9 @@ async def test_a_ring_over_postgresql_is_heard_at_once(
     """With the queue in PostgreSQL a message leaves soon after it was queued as well."""
     assert settings.queue_url
     await prepare_queue(settings.queue_url)
-    async with running(settings), ringing(house, settings.queue_url) as (bell, _):
+    async with running(settings, poll=30), ringing(house, settings.queue_url) as (bell, _):
         taken = await latencies(house, business, bell, 9)
-    assert statistics.median(taken) < 0.2, taken
+    assert max(taken) < 3, taken
     assert bell.lost_rings == 0
 
 
@@ -184,7 +184,7 @@ async def test_without_redis_a_message_waits_for_the_next_look(
     ):
         own_redis.kill()
         taken = await latencies(house, business, bell, 4)
-        print(f"event to provider without Redis: at most {max(taken) * 1000:.0f} ms")  # noqa: T201 - whoever runs it wants the figure
+        print(f"event to provider without Redis: at most {max(taken) * 1000:.0f} ms")
         assert max(taken) < 1.5, taken
         assert bell.lost_rings
         spent = time.process_time()
@@ -273,14 +273,13 @@ async def test_a_broken_plugin_does_not_stop_the_worker(
 
 
 async def test_a_worker_says_what_is_missing(
-    settings: Settings, fresh_database: Any, redis_server: RedisServer
+    settings: Settings, superuser: Any, fresh_database: Any, redis_server: RedisServer
 ) -> None:
     """On a database without tables, or a queue without them, one sentence names the command."""
     empty: FreshDatabase = fresh_database()
-    with pytest.raises(ConfigurationError, match="run `patchbay migrate`"):
-        await run_worker(
-            replace(settings, database_url=empty.database_url, queue_url=redis_server.url),
-            stop=asyncio.Event(),
-        )
-    with pytest.raises(ConfigurationError, match="run `patchbay migrate`"):
-        await run_worker(settings, stop=asyncio.Event())
+    without_tables = replace(settings, database_url=empty.database_url, queue_url=redis_server.url)
+    await superuser.execute("DROP SCHEMA IF EXISTS saq CASCADE")
+    for one in (without_tables, settings):
+        with pytest.raises(ConfigurationError, match="run `patchbay migrate`"):
+            async with asyncio.timeout(20):
+                await run_worker(one, stop=asyncio.Event())
