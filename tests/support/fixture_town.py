@@ -7,7 +7,6 @@ provider saw is read from the simulator's journal, never from our own tables.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -79,9 +78,7 @@ class Town:
     key: str = ""
     simulator: str = ""
     webs: list[str] = field(default_factory=list)
-    tomorrow: str = field(
-        default_factory=(datetime.now(UTC) + timedelta(days=1)).isoformat
-    )
+    tomorrow: str = field(default_factory=(datetime.now(UTC) + timedelta(days=1)).isoformat)
     _ports: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -391,12 +388,3 @@ def found_town(
     yield found
     for town in towns:
         town.close()
-
-
-def files_below(folder: Path) -> list[str]:
-    """Return every file in a folder."""
-    return sorted(
-        str(Path(top, name).relative_to(folder))
-        for top, _, names in os.walk(folder)
-        for name in names
-    )

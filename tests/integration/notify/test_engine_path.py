@@ -2,90 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from engine_steps import (
+    TOMORROW,
+    send_all,
+    store_call,
+    update,
+    wake_and_claim,
+)
 from msgspec.structs import replace
 
-from core.channels.messages import InboundMessage, Status, StatusUpdate
+from core.channels.messages import Status
 from core.errors import (
-    CredentialsRejectedError,
     InvalidInputError,
     InvalidRecipientError,
-    OutcomeUnknownError,
     RetryableError,
 )
-from core.ids import NOTIFICATION, inward, new_uuid
-from core.limits import lanes
+from core.ids import NOTIFICATION, inward
 from core.notify import delivery
-from core.notify.inbox import apply_waiting, sealing_context
+from core.notify.inbox import apply_waiting
 from core.notify.intake import take_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from uuid import UUID
-
-    from fixture_scripted import Salon
-
-    from core.notify.delivery import Begun
-    from core.notify.services import Services
-
-TOMORROW = datetime.now(UTC) + timedelta(days=1)
-
-
-async def wake_and_claim(services: Services) -> tuple[UUID, list[UUID]]:
-    """Do what a ring and a worker do: wake the lanes, claim what is due."""
-    async with services.database.engine() as transaction:
-        await lanes.wake(transaction, services.ring.woken)  # type: ignore[attr-defined]
-    token = new_uuid()
-    async with services.database.engine() as transaction:
-        claimed = await lanes.claim(
-            transaction, lanes=16, quantum=16, token=token, channels=tuple(services.channels)
-        )
-    return token, [one.id for one in claimed]
-
-
-async def begin(services: Services) -> tuple[UUID, list[Begun]]:
-    """Claim and begin what is due."""
-    token, ids = await wake_and_claim(services)
-    return token, await delivery.begin_batch(services, token, ids)
-
-
-async def send_all(services: Services) -> int:
-    """Claim, begin, hand over and record everything that is due once."""
-    token, begun = await begin(services)
-    results = [await delivery.hand_over(services, one) for one in begun]
-    await delivery.record_batch(services, token, results)
-    return len(results)
-
-
-async def store_call(services: Services, channel: str) -> None:
-    """Put a call of the provider into the inbox; its body is what the sender will parse."""
-    row_id = new_uuid()
-    async with services.database.engine() as transaction:
-        await transaction.execute(
-            "INSERT INTO provider_inbox (id, channel, headers, body_sealed)"
-            " VALUES ($1, $2, $3, $4)",
-            row_id,
-            channel,
-            {},
-            services.vault.seal(b"{}", context=sealing_context(channel, row_id)),
-        )
-
-
-def update(salon: Salon, status: Status, *, minutes: int = 0, **fields: Any) -> StatusUpdate:
-    """Build a status of the first sent message."""
-    message = salon.sender.sent[0]
-    told: dict[str, Any] = {
-        "account": f"account-{salon.business.ref}",
-        "callback_id": message.callback_id,
-        "dedupe": f"{status}-{minutes}",
-        "provider_message_id": f"provider-1-{message.callback_id}",
-        "status": status,
-        "occurred_at": datetime.now(UTC) + timedelta(minutes=minutes),
-    }
-    return StatusUpdate(**(told | fields))
 
 
 async def test_an_event_becomes_a_message_that_is_read(
@@ -239,6 +181,60 @@ async def test_begin_looks_again_at_what_may_have_changed(
     assert row["lease_token"] is None
 
 
+async def test_a_cancel_stops_what_waits_for_the_booking(
+    open_salon: Callable[..., Any], superuser: Any
+) -> None:
+    """A canceled booking takes its waiting confirmation with it and sends the news instead."""
+    salon = await open_salon()
+    await salon.customer()
+    await take_in(salon.services, salon.business, [salon.event("e-1", starts_at=TOMORROW)])
+    await take_in(
+        salon.services,
+        salon.business,
+        [salon.event("e-2", starts_at=TOMORROW, kind="booking.canceled")],
+    )
+    await send_all(salon.services)
+    assert [message.template for message in salon.sender.sent] == ["booking_canceled"]
+    row = await superuser.fetchrow(
+        "SELECT status, reason FROM notification_outbox WHERE template_name = 'booking_confirmed'"
+    )
+    assert tuple(row) == ("canceled", "superseded")
+
+
+async def test_a_minute_cap_is_exact(open_salon: Callable[..., Any], superuser: Any) -> None:
+    """A lane of three a minute claims three and then waits for the window to pass."""
+    salon = await open_salon()
+    await salon.customer()
+    await superuser.execute("UPDATE lane SET cap_minute = 3")
+    events = [salon.event(f"e-{n}", starts_at=TOMORROW, booking=f"B-{n}") for n in range(8)]
+    await take_in(salon.services, salon.business, events)
+    assert await send_all(salon.services) == 3
+    assert await send_all(salon.services) == 0
+    wait = await superuser.fetchval("SELECT extract(epoch FROM next_at - now()) FROM lane")
+    assert 55 < wait <= 62
+
+
+async def test_a_day_cap_counts_messages_once(
+    open_salon: Callable[..., Any], superuser: Any
+) -> None:
+    """The day counts a message at its first claim; a retry is free, a further one must wait."""
+    salon = await open_salon()
+    await salon.customer()
+    await superuser.execute("UPDATE lane SET cap_day = 2")
+    events = [salon.event(f"e-{n}", starts_at=TOMORROW, booking=f"B-{n}") for n in range(4)]
+    await take_in(salon.services, salon.business, events)
+    salon.sender.answers = [RetryableError("down")]
+    assert await send_all(salon.services) == 2
+    await superuser.execute(
+        "UPDATE notification_outbox SET next_retry_at = now() WHERE retry_count = 1"
+    )
+    assert await send_all(salon.services) == 1
+    assert await send_all(salon.services) == 0
+    assert await superuser.fetchval("SELECT day_count FROM lane") == 2
+    answered = inward(NOTIFICATION, salon.sender.sent[0].callback_id)
+    assert answered is not None
+
+
 async def test_retries_wait_and_then_give_up(
     open_salon: Callable[..., Any], superuser: Any
 ) -> None:
@@ -286,200 +282,3 @@ async def test_a_permanent_error_stops_at_once(
         "recipient-not-reachable",
         "131026",
     )
-
-
-async def test_a_lost_answer_is_settled_by_news_and_never_repeated(
-    open_salon: Callable[..., Any], superuser: Any
-) -> None:
-    """After a lost answer the message is unconfirmed; the provider's news settles it."""
-    salon = await open_salon()
-    await salon.customer()
-    answer = (await take_in(salon.services, salon.business, [salon.event(starts_at=TOMORROW)]))[0]
-    salon.sender.answers = [OutcomeUnknownError("timeout")]
-    await send_all(salon.services)
-    row = await superuser.fetchrow("SELECT * FROM notification_outbox")
-    assert (row["status"], row["phase"]) == ("queued", "unconfirmed")
-    assert await send_all(salon.services) == 0
-
-    salon.sender.news = [
-        StatusUpdate(
-            account="account-salon-a",
-            callback_id=answer.decisions[0].notification_id,
-            dedupe="x",
-            provider_message_id="wamid.X",
-            status=Status.DELIVERED,
-            occurred_at=datetime.now(UTC),
-        )
-    ]
-    await store_call(salon.services, "scripted")
-    await apply_waiting(salon.services, "scripted")
-    row = await superuser.fetchrow("SELECT * FROM notification_outbox")
-    assert (row["status"], row["phase"], row["provider_message_id"]) == (
-        "delivered",
-        "final",
-        "wamid.X",
-    )
-
-
-async def test_news_that_comes_before_our_record_is_kept(
-    open_salon: Callable[..., Any], superuser: Any
-) -> None:
-    """A status that beats our own record is not undone by it."""
-    salon = await open_salon()
-    await salon.customer()
-    await take_in(salon.services, salon.business, [salon.event(starts_at=TOMORROW)])
-    token, begun = await begin(salon.services)
-    result = await delivery.hand_over(salon.services, begun[0])
-    salon.sender.news = [update(salon, Status.DELIVERED)]
-    await store_call(salon.services, "scripted")
-    await apply_waiting(salon.services, "scripted")
-    await delivery.record_batch(salon.services, token, [result])
-    row = await superuser.fetchrow("SELECT * FROM notification_outbox")
-    assert (row["status"], row["phase"]) == ("delivered", "final")
-
-
-async def test_a_stale_worker_records_nothing(
-    open_salon: Callable[..., Any], superuser: Any
-) -> None:
-    """A worker whose lease ended and was swept cannot change the row any more."""
-    salon = await open_salon()
-    await salon.customer()
-    await take_in(salon.services, salon.business, [salon.event(starts_at=TOMORROW)])
-    token, begun = await begin(salon.services)
-    await superuser.execute("UPDATE notification_outbox SET lease_until = now() - interval '1 s'")
-    await delivery.sweep(salon.services)
-    row = await superuser.fetchrow("SELECT * FROM notification_outbox")
-    assert row["phase"] == "unconfirmed"
-    failed = delivery.SendResult(begun=begun[0], error=RetryableError("late"))
-    await delivery.record_batch(salon.services, token, [failed])
-    row = await superuser.fetchrow("SELECT * FROM notification_outbox")
-    assert (row["phase"], row["status"]) == ("unconfirmed", "queued")
-
-
-async def test_a_lease_that_was_not_begun_goes_back(
-    open_salon: Callable[..., Any], superuser: Any
-) -> None:
-    """A worker that dies between claim and begin costs a lease, not a message."""
-    salon = await open_salon()
-    await salon.customer()
-    await take_in(salon.services, salon.business, [salon.event(starts_at=TOMORROW)])
-    await wake_and_claim(salon.services)
-    await superuser.execute("UPDATE notification_outbox SET lease_until = now() - interval '1 s'")
-    keys = await delivery.sweep(salon.services)
-    assert keys == {(salon.business.id, "scripted")}
-    assert await send_all(salon.services) == 1
-    assert len(salon.sender.sent) == 1
-
-
-async def test_rejected_credentials_stop_the_lane_and_keep_the_queue(
-    open_salon: Callable[..., Any], superuser: Any
-) -> None:
-    """Refused credentials stop the business's lane, raise one alert, and lose nothing."""
-    salon = await open_salon()
-    await salon.customer()
-    events = [salon.event(f"e-{n}", starts_at=TOMORROW, booking=f"B-{n}") for n in range(3)]
-    await take_in(salon.services, salon.business, events)
-    salon.sender.answers = [CredentialsRejectedError("no", code="190") for _ in range(3)]
-    assert await send_all(salon.services) == 3
-    assert await send_all(salon.services) == 0
-    rows = await superuser.fetch("SELECT status, phase, retry_count FROM notification_outbox")
-    assert {tuple(row) for row in rows} == {("queued", "waiting", 0)}
-    assert await superuser.fetchval("SELECT state FROM lane") == "disconnected"
-    assert await superuser.fetchval("SELECT count(*) FROM alert") == 1
-    assert salon.sender.states
-
-
-async def test_a_cancel_stops_what_waits_for_the_booking(
-    open_salon: Callable[..., Any], superuser: Any
-) -> None:
-    """A canceled booking takes its waiting confirmation with it and sends the news instead."""
-    salon = await open_salon()
-    await salon.customer()
-    await take_in(salon.services, salon.business, [salon.event("e-1", starts_at=TOMORROW)])
-    await take_in(
-        salon.services,
-        salon.business,
-        [salon.event("e-2", starts_at=TOMORROW, kind="booking.canceled")],
-    )
-    await send_all(salon.services)
-    assert [message.template for message in salon.sender.sent] == ["booking_canceled"]
-    row = await superuser.fetchrow(
-        "SELECT status, reason FROM notification_outbox WHERE template_name = 'booking_confirmed'"
-    )
-    assert tuple(row) == ("canceled", "superseded")
-
-
-async def test_news_of_another_business_s_account_moves_nothing(
-    open_salon: Callable[..., Any], superuser: Any
-) -> None:
-    """A status for A's message that comes for B's account is parked, not applied."""
-    salon = await open_salon("salon-a")
-    await open_salon("salon-b")
-    await salon.customer()
-    await take_in(salon.services, salon.business, [salon.event(starts_at=TOMORROW)])
-    await send_all(salon.services)
-    salon.sender.news = [update(salon, Status.READ, account="account-salon-b")]
-    await store_call(salon.services, "scripted")
-    await apply_waiting(salon.services, "scripted")
-    assert await superuser.fetchval("SELECT status FROM notification_outbox") == "sent"
-    assert await superuser.fetchval("SELECT count(*) FROM parked_status") == 1
-
-
-async def test_one_bad_body_costs_the_others_nothing(
-    open_salon: Callable[..., Any], superuser: Any
-) -> None:
-    """A body that cannot be read is tried five times, put aside, and the rest is applied."""
-    salon = await open_salon()
-    await store_call(salon.services, "scripted")
-    await superuser.execute("UPDATE provider_inbox SET body_sealed = 'broken'::bytea")
-    salon.sender.news = [
-        InboundMessage(
-            account="account-salon-a",
-            dedupe="in-1",
-            provider_message_id="wamid.IN",
-            sender="+393331234567",
-            message_type="text",
-            text="Grazie",
-            occurred_at=datetime.now(UTC),
-        )
-    ]
-    await store_call(salon.services, "scripted")
-    for _ in range(5):
-        await apply_waiting(salon.services, "scripted")
-    states = await superuser.fetch("SELECT state, attempts FROM provider_inbox ORDER BY id")
-    assert [tuple(row) for row in states] == [("dead", 5), ("done", 1)]
-    assert await apply_waiting(salon.services, "scripted") == 0
-
-
-async def test_a_minute_cap_is_exact(open_salon: Callable[..., Any], superuser: Any) -> None:
-    """A lane of three a minute claims three and then waits for the window to pass."""
-    salon = await open_salon()
-    await salon.customer()
-    await superuser.execute("UPDATE lane SET cap_minute = 3")
-    events = [salon.event(f"e-{n}", starts_at=TOMORROW, booking=f"B-{n}") for n in range(8)]
-    await take_in(salon.services, salon.business, events)
-    assert await send_all(salon.services) == 3
-    assert await send_all(salon.services) == 0
-    wait = await superuser.fetchval("SELECT extract(epoch FROM next_at - now()) FROM lane")
-    assert 55 < wait <= 62
-
-
-async def test_a_day_cap_counts_messages_once(
-    open_salon: Callable[..., Any], superuser: Any
-) -> None:
-    """The day counts a message at its first claim; a retry is free, a further one must wait."""
-    salon = await open_salon()
-    await salon.customer()
-    await superuser.execute("UPDATE lane SET cap_day = 2")
-    events = [salon.event(f"e-{n}", starts_at=TOMORROW, booking=f"B-{n}") for n in range(4)]
-    await take_in(salon.services, salon.business, events)
-    salon.sender.answers = [RetryableError("down")]
-    assert await send_all(salon.services) == 2
-    await superuser.execute(
-        "UPDATE notification_outbox SET next_retry_at = now() WHERE retry_count = 1"
-    )
-    assert await send_all(salon.services) == 1
-    assert await send_all(salon.services) == 0
-    assert await superuser.fetchval("SELECT day_count FROM lane") == 2
-    answered = inward(NOTIFICATION, salon.sender.sent[0].callback_id)
-    assert answered is not None
