@@ -94,6 +94,8 @@ async def test_a_copy_is_a_channel_and_its_removal_leaves_the_data(
     assert report["walls"] == [f"{SLUG}_entry"]
     _prepare_business(town)
     process = start(town)
+    health = town.command("health", "--url", town.webs[0])
+    assert (SLUG, "loaded") in {(one["name"], one["status"]) for one in health["plugins"]}
     await _see_it_at_work(town, database)
     await _see_it_clean_up(database)
     process.stop()
