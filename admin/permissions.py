@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from piccolo_api.crud.endpoints import PiccoloCRUD
     from starlette.requests import Request
 
-    from admin.screens import Shown
+    from admin.shown import Shown
 
     Check = Callable[[PiccoloCRUD, Request], None]
 

@@ -22,9 +22,11 @@ from starlette.routing import Mount, Route
 
 from admin.accounts import Accounts, VisitBackend
 from admin.console.pages import console_handlers
+from admin.core_screens import core_screens
 from admin.mount import mount
 from admin.permissions import hooks_for, validators_for, visit_of
-from admin.screens import Shown, channel_screens, core_screens
+from admin.screens import channel_screens
+from admin.shown import Shown
 from admin.transaction import AdminDatabase, TransactionMiddleware
 from core.access.roles import allowed
 from core.access.sessions import IDLE, LONGEST

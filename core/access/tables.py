@@ -42,19 +42,19 @@ class UserSession(SessionsBase, tablename="user_session"):
     ) -> SessionsBase:
         """Refuse: Piccolo's own way would store the cookie; core.access.sessions has ours."""
         del user_id, expiry_date, max_expiry_date
-        raise NotImplementedError(_OURS)
+        raise RuntimeError(_OURS)
 
     @classmethod
     async def get_user_id(cls, token: str, increase_expiry: timedelta | None = None) -> int | None:
         """Refuse, see `create_session`."""
         del token, increase_expiry
-        raise NotImplementedError(_OURS)
+        raise RuntimeError(_OURS)
 
     @classmethod
     async def remove_session(cls, token: str) -> None:
         """Refuse, see `create_session`."""
         del token
-        raise NotImplementedError(_OURS)
+        raise RuntimeError(_OURS)
 
 
 class LoginAttempt(Table, tablename="login_attempt"):

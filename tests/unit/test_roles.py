@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin.screens import core_screens
+from admin.core_screens import core_screens
 from core.access.roles import (
     ACTIONS,
     PLATFORM_ROLES,

@@ -38,7 +38,7 @@ async def test_the_stock_session_store_is_shut(site: Site) -> None:
         UserSession.get_user_id("x"),
         UserSession.remove_session("x"),
     ):
-        with pytest.raises(NotImplementedError):
+        with pytest.raises(RuntimeError, match=r"core\.access\.sessions"):
             await call
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from admin_world import NAME, PHONE
+from admin_rows import NAME, PHONE
 
 if TYPE_CHECKING:
     from admin_world import Site, World

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from admin_world import NAME, PHONE, TOKEN, Site
+from admin_rows import NAME, PHONE, TOKEN
+from admin_world import Site
 from piccolo.columns import UUID, Varchar
 from piccolo.table import Table
 from piccolo_api.crud.endpoints import PiccoloCRUD
