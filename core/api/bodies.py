@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -12,6 +13,8 @@ from core.api.problems import MediaTypeError
 from core.errors import FieldFault, InvalidInputError, ProblemError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from litestar import Request
 
 Shape = TypeVar("Shape")
@@ -19,6 +22,8 @@ Shape = TypeVar("Shape")
 BODY_LIMIT: Final = 64 * 1024
 WEBHOOK_LIMIT: Final = 3 * 1024 * 1024
 
+_FIRST_YEAR: Final = 2000
+_LAST_YEAR: Final = 2999
 _PLACE: Final = re.compile(r" - at `\$(?P<path>.*)`$")
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<name>[^`]+)`")
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.+)`$")
@@ -76,6 +81,18 @@ def read_query(request: Request[Any, Any, Any], shape: type[Shape]) -> Shape:
             for fault in error.errors
         ]
         raise InvalidInputError(error.detail, errors=renamed) from None
+
+
+def read_moment(moment: datetime | None, pointer: str) -> datetime | None:
+    """Return a time in UTC.
+
+    Raises:
+        InvalidInputError: 422, no calendar of ours reaches that far.
+    """
+    if moment is None or _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        return moment.astimezone(UTC) if moment else None
+    fault = FieldFault(pointer, "out-of-range", "The year must lie between 2000 and 2999.")
+    raise InvalidInputError(fault.message, errors=[fault])
 
 
 def _decoded(raw: bytes) -> Any:

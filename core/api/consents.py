@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from core.access import audit
 from core.api import examples, idempotency
-from core.api.bodies import read_body, read_query
+from core.api.bodies import read_body, read_moment, read_query
 from core.api.consent_schemas import (
     ConsentBody,
     ConsentCheckBody,
@@ -120,6 +120,7 @@ async def revoke_consent(
 ) -> Response[RevokedOut | RevokingOut]:
     """Change the consent and cancel what waits, together; then wait for what is in flight."""
     told = await read_body(request, RevokeBody, optional=True)
+    said_at = read_moment(told.at, "/at")
     row_id = inward(CONSENT, consent_id)
     business = await owner(services, request, "customer_consents", row_id)
     caller = caller_of(request)
@@ -135,7 +136,7 @@ async def revoke_consent(
             source=told.source,
             actor=caller.actor,
             now=now,
-            occurred_at=told.at,
+            occurred_at=said_at,
         )
         after = await ledger.get_state(transaction, business.id, row_id)
         canceled = await revocation.count_canceled(

@@ -7,7 +7,7 @@ from litestar import Response, get
 from litestar.params import FromPath
 
 from core.api import examples, notices
-from core.api.bodies import read_query
+from core.api.bodies import read_moment, read_query
 from core.api.guards import owner, tenant
 from core.api.lending import Call, Lent
 from core.api.notification_schemas import (
@@ -58,6 +58,8 @@ _PATH = {"notification_id": examples.NOTIFICATION_ID}
 async def list_notifications(request: Call, services: Lent) -> Response[dict[str, Any]]:
     """Return a page of one business's notifications."""
     asked = read_query(request, NotificationsQuery)
+    read_moment(asked.created_after, "?created_after")
+    read_moment(asked.created_before, "?created_before")
     before = read_cursor(asked.cursor)
     business = await tenant(services, request, asked.business_id, "?business_id")
     async with services.database.business(business.id) as transaction:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from api_world import make_keys
+
 from core.api import examples
 
 if TYPE_CHECKING:
@@ -71,6 +73,10 @@ async def test_a_test_key_lives_among_test_businesses(api: Api) -> None:
     assert (made.status_code, made.json()["mode"]) == (201, "test")
     taken = await api.call("PUT", "/v1/businesses/salon-aurora", key="test", json=BODY)
     assert taken.status_code == 404
+    kinds = {"bound-test": {"scopes": ["*"], "mode": "test", "business_id": api.own.id}}
+    api.keys |= await make_keys(api.services, kinds)
+    bound = await api.call("GET", "/v1/businesses/salon-aurora", key="bound-test")
+    assert bound.status_code == 404
     listed = await api.call("GET", "/v1/businesses", key="test")
     assert [one["id"] for one in listed.json()["data"]] == ["sandbox"]
 

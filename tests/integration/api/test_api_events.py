@@ -9,6 +9,8 @@ import pytest
 from core.api import examples
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from api_world import Api
 
 WRONG: list[tuple[str, Any, str]] = [
@@ -177,6 +179,22 @@ async def test_bodies_that_cannot_be_read(api: Api) -> None:
         )
         assert answer.status_code == status, answer.text
         assert answer.json()["status"] == status
+
+
+async def test_a_body_that_does_not_say_its_size_is_cut_off(api: Api) -> None:
+    """Chunk after chunk: 413 at the limit, not after the last one."""
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 1
+            yield b" " * 1024
+
+    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    answer = await api.call("POST", "/v1/events", content=endless(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    assert sent < 100
 
 
 async def test_a_dry_run_is_never_taken_for_a_real_one(api: Api) -> None:
