@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from core.channels.registry import Registry
+    from core.settings import Settings
+
 WEB_PORT: Final = 8000
 SIMULATOR_PORT: Final = 9100
 
@@ -119,16 +122,23 @@ def _start(
     worker: bool,
 ) -> Journey:
     environment = _environment(deployment, kept, addresses)
+    # Starting up is mostly work of the processor: each program starts while the one before is
+    # still on its way.
+    children.start("simulator", ["plugins.whatsapp.simulator"], environment)
+    with _step(console, "Tables and walls"):
+        house_settings = read_settings(environment_of_children(environment))
+        logs.configure(house_settings)
+        registry = load(house_settings.addon_paths, house_settings.channels)
+        asyncio.run(_migrate(deployment, registry))
+    children.start("web", ["core.cli", "serve"], environment)
+    if worker:
+        children.start("worker", ["core.cli", "worker"], environment)
     with _step(console, "Simulator of Meta's API"):
-        children.start("simulator", ["plugins.whatsapp.simulator"], environment)
         children.wait_for("simulator", f"{addresses.simulator}/simulator/health")
         open_accounts(addresses.simulator, kept)
-    with _step(console, "Tables, two salons, users and a key"):
-        key = asyncio.run(_furnish(deployment, kept, environment))
+    with _step(console, "Two salons, users and a key"):
+        key = asyncio.run(_furnish(deployment, kept, house_settings, registry))
     with _step(console, "Web process and worker" if worker else "Web process"):
-        children.start("web", ["core.cli", "serve"], environment)
-        if worker:
-            children.start("worker", ["core.cli", "worker"], environment)
         children.wait_for("web", f"{addresses.web}/health/ready")
     return Journey(
         api=addresses.web,
@@ -139,14 +149,16 @@ def _start(
     )
 
 
-async def _furnish(deployment: Deployment, kept: Secrets, environment: dict[str, str]) -> str:
-    settings = read_settings(environment_of_children(environment))
-    logs.configure(settings)
-    registry = load(settings.addon_paths, settings.channels)
+async def _migrate(deployment: Deployment, registry: Registry) -> None:
     report = await schema.migrate(deployment, registry)
-    if "whatsapp" in report.failed or "whatsapp" not in registry.plugins:
-        raise CommandError(f"The WhatsApp channel is not there: {registry.states['whatsapp']}")
+    if reason := report.failed.get("whatsapp"):
+        raise CommandError(f"The WhatsApp channel is not there: {reason}")
     await prepare_queue(deployment.queue_url)
+
+
+async def _furnish(
+    deployment: Deployment, kept: Secrets, settings: Settings, registry: Registry
+) -> str:
     database = Database(deployment.database_url, PoolSizes(app=1, batch=0, platform=1, engine=2))
     await database.open()
     try:
