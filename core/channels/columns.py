@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 
 class UUIDv7(UUID4):
-    """Version 7 made in Python; SQL's own default stays `gen_random_uuid()`."""
-
-    @property
-    def postgres(self) -> str:
-        """Return the SQL default, which works on every supported PostgreSQL."""
-        return "gen_random_uuid()"
+    """Version 7 made in Python; SQL's own default stays that of UUID4, `gen_random_uuid()`."""
 
     def python(self) -> uuid.UUID:
         """Make an id that sorts by time."""

@@ -113,13 +113,8 @@ def load(addon_paths: Sequence[Path] = (), only: Sequence[str] | None = None) ->
 
 def piccolo_apps(registry: Registry) -> list[str]:
     """Return the dotted Piccolo apps of the loaded plugins that bring tables."""
-    apps: list[str] = []
-    for slug in registry.plugins:
-        package = registry.packages[slug]
-        directory = import_module(package).__file__
-        if directory and (Path(directory).parent / "piccolo_app.py").is_file():
-            apps.append(f"{package}.piccolo_app")
-    return apps
+    packages = (registry.packages[slug] for slug in registry.plugins)
+    return [f"{package}.piccolo_app" for package in packages if _has_app(package)]
 
 
 def check_tables(slug: str, tables: Iterable[type[Table]]) -> None:
@@ -129,7 +124,7 @@ def check_tables(slug: str, tables: Iterable[type[Table]]) -> None:
         PluginContractError: a table begins neither with `<slug>_` nor with `business_<slug>_`.
     """
     for table in tables:
-        name = table._meta.tablename  # noqa: SLF001 - Piccolo offers no public name
+        name = table._meta.tablename  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no public name
         if not name.startswith((f"{slug}_", f"business_{slug}_")):
             raise PluginContractError(f"table {name} must begin with {slug}_ or business_{slug}_")
 
@@ -167,15 +162,17 @@ def _unique(candidates: Iterable[Found]) -> Mapping[str, Found]:
 
 def _load_one(registry: Registry, candidate: Found) -> None:
     registry.states[candidate.slug] = _state(candidate, state="failed")
+    package = candidate.module.rpartition(".")[0] or candidate.module
     try:
         plugin = import_module(candidate.module).plugin
         _check(candidate.slug, plugin)
-    except Exception as error:  # noqa: BLE001 - whatever a plugin raises must not stop the host
+        _check_app(candidate.slug, package)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - no plugin stops the host
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         registry.fail(candidate.slug, reason, traceback.format_exc())
         return
     registry.plugins[candidate.slug] = plugin
-    registry.packages[candidate.slug] = candidate.module.rpartition(".")[0] or candidate.module
+    registry.packages[candidate.slug] = package
     registry.states[candidate.slug] = _state(candidate, state="loaded", plugin=plugin)
 
 
@@ -194,6 +191,21 @@ def _check(slug: str, plugin: object) -> None:
         if not action.name.startswith(f"{slug}."):
             raise PluginContractError(f"action {action.name!r} must begin with {slug}.")
     check_tables(slug, (screen.table for screen in plugin.screens()))
+
+
+def _has_app(package: str) -> bool:
+    place = import_module(package).__file__
+    return place is not None and (Path(place).parent / "piccolo_app.py").is_file()
+
+
+def _check_app(slug: str, package: str) -> None:
+    """Import the tables now: later they would take the core's migrations down with them."""
+    if not _has_app(package):
+        return
+    config = import_module(f"{package}.piccolo_app").APP_CONFIG
+    if config.app_name != slug:
+        raise PluginContractError(f"its Piccolo app calls itself {config.app_name!r}")
+    check_tables(slug, config.table_classes)
 
 
 def _drop_unmet(registry: Registry) -> None:

@@ -85,6 +85,7 @@ def test_a_channel_in_an_addon_folder_is_found(add: Callable[..., Path], addons:
         ("import does_not_exist\n", "pass", "ModuleNotFoundError: No module named"),
         ("def broken(:\n", "pass", "SyntaxError: "),
         ("raise RuntimeError('no')\n", "pass", "RuntimeError: no"),
+        ("raise SystemExit(3)\n", "pass", "SystemExit: 3"),
         ("plugin = 7\n", "pass", "must be a ChannelPlugin, not int"),
         ("x = 1\n", "pass", "has no attribute 'plugin'"),
         (PLUGIN, "contract = 99", f"contract 99; this host speaks contract {CONTRACT}"),
@@ -252,3 +253,32 @@ def test_finding_channels_loads_neither_the_web_nor_the_admin() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("raise RuntimeError('broken')\n", "RuntimeError: broken"),
+        ("from piccolo.conf.apps import AppConfig\nAPP_CONFIG = AppConfig('ink', '.')\n", "'ink'"),
+        (
+            (
+                "from piccolo.conf.apps import AppConfig\n"
+                "from piccolo.table import create_table_class\n"
+                "T = create_table_class('T', class_kwargs={'tablename': 'customer'})\n"
+                "APP_CONFIG = AppConfig('paper', '.', table_classes=[T])\n"
+            ),
+            "table customer must begin with paper_",
+        ),
+    ],
+)
+def test_a_channel_with_broken_tables_is_named(
+    add: Callable[..., Path], addons: Path, text: str, named: str
+) -> None:
+    """What would take the migrations of all others down is seen when the channel is loaded."""
+    (add("paper") / "piccolo_app.py").write_text(text)
+    found = registry.load([addons])
+    assert named in found.states["paper"].reason
+    assert registry.piccolo_apps(found) == [
+        "plugins.console.piccolo_app",
+        "plugins.whatsapp.piccolo_app",
+    ]
