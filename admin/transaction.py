@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 PASSWORD_PATH: Final = "/api/change-password/"  # noqa: S105 - an address
 TABLES: Final = "/api/tables/"
+BODY_LIMIT: Final = 64_000
 HIDDEN: Final = ("/api/docs", "/public/docs", "/docs", "/redoc")
 
 _WRITES: Final = ("POST", "PUT", "PATCH", "DELETE")
@@ -162,10 +163,12 @@ class TransactionMiddleware:
         if path.startswith(HIDDEN) or path.rstrip("/").endswith("/openapi.json"):
             # Piccolo's own API pages load scripts from a public server.
             await _reply(send, 404, "There is nothing here.")
+        elif (whole := await _whole_body(receive, scope["method"])) is None:
+            await _reply(send, 413, "That is more than a form can hold.")
         elif path.startswith("/api/"):
-            await self._private(scope, receive, send, path)
+            await self._private(scope, whole, send, path)
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, whole, send)
 
     async def _private(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         cookie = session_cookie(scope)
@@ -236,6 +239,28 @@ async def _note_reading(transaction: PlainTransaction, visit: Visit, path: str) 
         target="/".join(target),
         ip=visit.address,
     )
+
+
+async def _whole_body(receive: Receive, method: str) -> Receive | None:
+    """Take the body in before a connection is held for it; None where it is too large."""
+    if method not in _WRITES:
+        return receive
+    messages: list[Message] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        if size > BODY_LIMIT:
+            return None
+        more = bool(message.get("more_body"))
+    messages.reverse()
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again
 
 
 def session_cookie(scope: Scope) -> str:

@@ -20,6 +20,7 @@ from admin.console.reading import door, latest, read_story
 from core.access.audit import record
 from core.access.roles import Actor, allowed
 from core.access.sessions import COOKIE
+from core.channels.host import Transaction
 from core.errors import NotFoundError, PermissionDeniedError
 from core.ids import BusinessId
 from core.notify.services import Services
@@ -158,6 +159,8 @@ async def show_latest(console: Lent, visitor: Known) -> Response[str]:
     _require(visitor.actor)
     async with door(console.services, visitor.actor) as transaction:
         lines = await latest(transaction, NEWEST)
+        if visitor.actor.on_platform:
+            await _leave_trace(transaction, visitor, None, "notifications")
     return console.page("latest.html", visitor, lines=lines, newest=NEWEST)
 
 
@@ -167,16 +170,9 @@ async def show_story(console: Lent, visitor: Known, public_id: FromPath[str]) ->
     actor = visitor.actor
     _require(actor)
     story = await read_story(console.services, actor, public_id)
-    if actor.on_platform:  # whoever sees everything leaves a trace of what was looked at
+    if actor.on_platform:
         async with console.services.database.platform() as transaction:
-            await record(
-                transaction,
-                business_id=story.business_id,
-                actor=f"user:{actor.user_id}",
-                action="console.read",
-                target=story.account.id,
-                ip=visitor.address,
-            )
+            await _leave_trace(transaction, visitor, story.business_id, story.account.id)
     return console.page("story.html", visitor, story=story, account=story.account)
 
 
@@ -220,6 +216,20 @@ def redirect(location: str) -> Response[str]:
 def _require(actor: Actor) -> None:
     if not (verdict := allowed(actor, "notifications.read", actor.business_id)):
         raise PermissionDeniedError(verdict.why)
+
+
+async def _leave_trace(
+    transaction: Transaction, visitor: Visitor, business_id: UUID | None, target: str
+) -> None:
+    """Write down what somebody looked at who may see everything (rulings B8)."""
+    await record(
+        transaction,
+        business_id=business_id,
+        actor=f"user:{visitor.actor.user_id}",
+        action="console.read",
+        target=target,
+        ip=visitor.address,
+    )
 
 
 def _same_form(visitor: Visitor, data: dict[str, str]) -> None:

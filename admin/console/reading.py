@@ -217,7 +217,11 @@ async def _notification(services: Services, actor: Actor, row_id: UUID) -> Story
 
 def _words(services: Services, channel: str) -> Mapping[str, tuple[str, str]]:
     plugin = services.registry.plugins.get(channel)
-    return plugin.error_words() if plugin is not None else {}
+    try:
+        return plugin.error_words() if plugin is not None else {}
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the page goes on
+        _log.warning("words-not-given", channel=channel, error=type(error).__name__)
+        return {}
 
 
 def _address(services: Services, row: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from core.ids import BusinessId
 from plugins.console.plugin import ConsolePlugin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from admin_world import World
     from fixture_postgres import FreshDatabase
@@ -153,6 +153,22 @@ async def test_odd_questions_get_a_sentence(site: Site, world: World) -> None:
         headers = {"content-type": "application/json"}
         answer = await browser.patch(address, content=body, headers=headers)
         assert 400 <= answer.status_code < 500, (body, answer.status_code)
+
+
+async def test_bodies_have_an_end(site: Site, world: World) -> None:
+    """A body beyond the limit is refused, whether or not its length is told before."""
+    browser = await site.sign_in("owner_a")
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(8):
+            yield b"x" * 10_000
+
+    for address in ("/admin/public/login/", f"{TABLES}/alert/"):
+        for content in (b"x" * 70_000, drip()):
+            answer = await browser.post(address, content=content)
+            assert answer.status_code == 413, address
+    row = f"{TABLES}/alert/{world.a.rows['alert']}/"
+    assert (await browser.patch(row, json={"state": "acked"})).status_code == 200
 
 
 async def test_addresses_with_and_without_slash(site: Site) -> None:
