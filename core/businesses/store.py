@@ -42,6 +42,8 @@ class BusinessSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         retries: after so many the message has failed.
         grace_seconds: how long an unconfirmed message waits for news.
         unconfirmed: what follows then: `hold` or `resend`.
+        channels: the channels to use, best first; none named means those that are connected.
+        channels_off: channels that are switched off.
     """
 
     per_minute: _Count = 60
@@ -56,6 +58,8 @@ class BusinessSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     retries: Annotated[int, Meta(ge=0, le=5)] = 5
     grace_seconds: _Count = 120
     unconfirmed: str = "hold"
+    channels: tuple[str, ...] = ()
+    channels_off: tuple[str, ...] = ()
 
 
 class BusinessRow(msgspec.Struct, frozen=True, kw_only=True):
