@@ -65,6 +65,8 @@ LEFT JOIN customer c ON c.business_id = d.business_id AND c.id = d.customer_id
 WHERE d.id = $1
 """
 
+_NO_NOTICE: Final = "There is no such notice, or it is not yours to see."
+
 _log = structlog.get_logger(__name__)
 
 
@@ -153,13 +155,17 @@ async def read_story(services: Services, actor: Actor, public_id: str) -> Story:
     Raises:
         NotFoundError: there is no such notice, or it is another business's.
     """
-    if public_id.startswith(f"{NOTIFICATION}_"):
-        return await _notification(services, actor, inward(NOTIFICATION, public_id))
-    decision_id = inward(DECISION, public_id)
+    prefix = NOTIFICATION if public_id.startswith(f"{NOTIFICATION}_") else DECISION
+    try:
+        row_id = inward(prefix, public_id)
+    except NotFoundError:
+        raise NotFoundError(_NO_NOTICE) from None
+    if prefix == NOTIFICATION:
+        return await _notification(services, actor, row_id)
     async with door(services, actor) as transaction:
-        row = await transaction.fetchrow(_DECISION, decision_id)
+        row = await transaction.fetchrow(_DECISION, row_id)
     if row is None:
-        raise NotFoundError("There is no such notice.")
+        raise NotFoundError(_NO_NOTICE)
     if row["notification_id"] is not None:
         return await _notification(services, actor, row["notification_id"])
     return Story(
@@ -180,7 +186,7 @@ async def _notification(services: Services, actor: Actor, row_id: UUID) -> Story
     async with door(services, actor) as transaction:
         row = await transaction.fetchrow(_ONE, row_id)
         if row is None:
-            raise NotFoundError("There is no such notice.")
+            raise NotFoundError(_NO_NOTICE)
         decision = await transaction.fetchrow(
             "SELECT checks FROM decision WHERE business_id = $1 AND notification_id = $2",
             row["business_id"],
