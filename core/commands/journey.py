@@ -81,7 +81,8 @@ class Journey:
 
     def curl(self) -> str:
         """Return a command that tells another booking, to be pasted."""
-        body = json.dumps(_event("curl", GIULIA, "B-curl"), ensure_ascii=False)
+        mark = f"curl-{SystemClock().now():%Y%m%dT%H%M%S}"
+        body = json.dumps(_event(mark, GIULIA, f"B-{mark}"), ensure_ascii=False)
         return (
             f"curl -sS {self.api}/v1/events -H 'Authorization: Bearer {self.key}' "
             f"-H 'Content-Type: application/json' -d '{body}'"
