@@ -56,12 +56,14 @@ async def keep_going(
     """
     pause = _FIRST_PAUSE
     failing = ""
+    down = False
     while not stop.is_set():
         bell.clear()
         try:
             more = await step()
         except DATABASE_FAULTS as error:
             line.lost(error)
+            down = True
             await _wait(stop, pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             continue
@@ -73,7 +75,10 @@ async def keep_going(
             await _wait(stop, pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             continue
-        line.back()
+        if down:
+            # Only who was refused knows: a step with nothing to do asks no database.
+            down = False
+            line.back()
         if failing:
             failing = ""
             _log.info("loop-works-again", loop=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from psycopg import Error as PsycopgError
@@ -20,6 +21,9 @@ _CONNECT_SECONDS: Final = 3
 _RECONNECT_SECONDS: Final = 5.0
 _POOL_SIZE: Final = 3
 _REST_SECONDS: Final = 1.0
+
+# The pool tells of every attempt to connect again; the queue's line tells of it once.
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
 class SteadyPostgresQueue(PostgresQueue):
@@ -90,8 +94,12 @@ class SteadyPostgresQueue(PostgresQueue):
             self.line.lost(error)
             await asyncio.sleep(_REST_SECONDS)
             return None
-        self.line.back()
         return job
+
+    async def _dequeue(self) -> None:
+        if not self._dequeue_lock.locked():
+            await super()._dequeue()
+            self.line.back()
 
     async def open(self) -> None:
         """Connect.

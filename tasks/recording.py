@@ -80,5 +80,6 @@ class Recorder:
             _log.exception("batch-not-recorded", count=len(batch))
             # One answer that cannot be written must not cost the others.
             return all([await self._record(token, [one]) for one in batch])
+        self._line.back()
         self._services.ring.lanes(keys)
         return True

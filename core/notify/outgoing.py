@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -35,6 +36,7 @@ def open_client(slots: int) -> httpx.AsyncClient:
         transport=_Transport(limits),
         timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
         follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         trust_env=False,
     )
 
@@ -100,8 +102,8 @@ def _named(error: httpx.TransportError) -> httpx.TransportError:
     cause = error.__cause__
     if isinstance(cause, aiohttp.ConnectionTimeoutError):
         return httpx.ConnectTimeout(str(error))
-    if isinstance(error, httpx.ConnectTimeout) and not isinstance(
-        cause, aiohttp.ClientConnectorError
-    ):
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return httpx.ConnectError(str(error))
+    if isinstance(error, httpx.ConnectTimeout):
         return httpx.ReadError(str(error))
     return error
