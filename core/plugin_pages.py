@@ -42,11 +42,13 @@ def _router(services: Services, plugin: ChannelPlugin, host: Host) -> Router | N
     handlers = list(plugin.pages(host))
     if not handlers:
         return None
-    router = Router(
-        path=f"/connect/{plugin.name}",
-        route_handlers=handlers,
-        guards=[partial(_may_enter, services)],
-    )
+
+    async def may_enter(
+        connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+    ) -> None:
+        await _check(services, connection, handler)
+
+    router = Router(path=f"/connect/{plugin.name}", route_handlers=handlers, guards=[may_enter])
     for route in router.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
             action = handler.opt.get("action")
@@ -58,7 +60,7 @@ def _router(services: Services, plugin: ChannelPlugin, host: Host) -> Router | N
     return router
 
 
-async def _may_enter(
+async def _check(
     services: Services, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
     """Let in who is signed in and may do what the page is for.
