@@ -18,7 +18,17 @@ from litestar.params import FromPath
 from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
-from core.api import businesses, consents, events, notifications, pages, reference, webhooks
+from core.api import (
+    bookings,
+    businesses,
+    consents,
+    events,
+    notifications,
+    pages,
+    reference,
+    rules,
+    webhooks,
+)
 from core.api.bodies import BODY_LIMIT, WEBHOOK_LIMIT
 from core.api.edge import wrap
 from core.api.guards import authentication, is_ref, is_scope, tenant
@@ -148,11 +158,13 @@ def document() -> dict[str, Any]:
 
 def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
     v1: _Handlers = [
+        *bookings.HANDLERS,
         *businesses.HANDLERS,
         *consents.HANDLERS,
         *events.HANDLERS,
         *notifications.HANDLERS,
         *reference.HANDLERS,
+        *rules.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]
 

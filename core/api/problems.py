@@ -127,6 +127,13 @@ _ALL: Final = (
         "Use a new key or id for a new call.",
     ),
     Problem(
+        "precondition-failed",
+        412,
+        "It was changed meanwhile",
+        "The version in `If-Match` is not the one that stands there now.",
+        "Read it again, look at what changed, and send your change with the new `ETag`.",
+    ),
+    Problem(
         "business-not-connected",
         422,
         "The business has no working connection",
