@@ -77,16 +77,20 @@ class Verdict:
 
 
 def decide(candidates: Sequence[Candidate]) -> list[Verdict]:
-    """Ask the gates about every notice."""
+    """Ask the gates about every notice; ids sort in the order of the rules."""
+    decision_ids = sorted(new_uuid() for _ in candidates)
+    notification_ids = sorted(new_uuid() for _ in candidates)
     verdicts: list[Verdict] = []
-    for candidate in candidates:
+    for candidate, decision_id, notification_id in zip(
+        candidates, decision_ids, notification_ids, strict=True
+    ):
         checks = judge(candidate.facts)
         reason = refusal(checks)
         verdicts.append(
             Verdict(
                 candidate=candidate,
-                id=new_uuid(),
-                notification_id=None if reason else new_uuid(),
+                id=decision_id,
+                notification_id=None if reason else notification_id,
                 reason=reason,
                 checks=checks,
             )
