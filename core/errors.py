@@ -103,7 +103,7 @@ class ConflictError(ProblemError):
     """The thing is in a state that does not allow this, or a key is in use."""
 
     status = 409
-    code = "idempotency-in-progress"
+    code = "conflict"
 
 
 class InvalidInputError(ProblemError):
