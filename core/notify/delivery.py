@@ -19,6 +19,7 @@ from core.channels.messages import ConnectionState, OutboundMessage
 from core.errors import (
     CredentialsRejectedError,
     OutcomeUnknownError,
+    RetryableError,
     SendError,
     ThrottledError,
     ThrottleScope,
@@ -89,7 +90,7 @@ async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> l
     begun: list[Begun] = []
     for row in rows:
         if row.verdict == store.GO:
-            begun.append(_prepare(services, row, started))
+            begun.append(await _prepare_or_give_up(services, row, started))
         else:
             await log.ainfo(
                 "delivery.not_begun", id=outward(NOTIFICATION, row.id), verdict=row.verdict
@@ -101,7 +102,7 @@ async def hand_over(services: Services, begun: Begun) -> SendResult:
     """Give one message to its channel; whatever happens becomes a result."""
     channel = services.channels.get(begun.channel)
     if begun.message is None:
-        return SendResult(begun=begun, error=ValueMissingError(", ".join(begun.missing)))
+        return SendResult(begun=begun, error=_unsendable(begun))
     if channel is None:
         return _not_sent(begun, "the channel is not loaded here", timedelta(minutes=1))
     if services.clock.monotonic() >= begun.deadline:
@@ -162,6 +163,34 @@ def _not_sent(begun: Begun, detail: str, wait: timedelta) -> SendResult:
     """A message that surely did not leave, through no fault of its own: not counted as a try."""
     scope = ThrottleScope.RECIPIENT
     return SendResult(begun=begun, error=ThrottledError(detail, scope=scope, retry_after=wait))
+
+
+def _unsendable(begun: Begun) -> SendError:
+    """Say why a message was not even handed over; surely it was not sent."""
+    if begun.missing:
+        return ValueMissingError(", ".join(begun.missing))
+    return RetryableError("the message could not be prepared", code="not-prepared")
+
+
+async def _prepare_or_give_up(services: Services, row: store.BegunRow, started: float) -> Begun:
+    """Prepare one message; one that cannot be opened must not cost the batch its others."""
+    try:
+        return _prepare(services, row, started)
+    except Exception:  # noqa: BLE001 - a lost key, a damaged row: recorded as not sent
+        await log.aexception("delivery.not_prepared", id=outward(NOTIFICATION, row.id))
+        return Begun(
+            id=row.id,
+            business_id=row.business_id,
+            customer_id=row.customer_id,
+            channel=row.channel,
+            message=None,
+            missing=(),
+            attempt=row.attempt,
+            retry_count=row.retry_count,
+            deadline=started,
+            text="",
+            address_hash=row.address_hash,
+        )
 
 
 def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:
