@@ -123,8 +123,7 @@ async def test_every_column_of_the_specification_is_written(
                 )
                 if not written:
                     empty.append(f"{table}.{column}")
-        # A system user's token has no end: Meta says so, and the column stays empty.
-        assert empty == ["business_whatsapp_config.token_expires_at"]
+        assert empty == []
     finally:
         await connection.close()
 

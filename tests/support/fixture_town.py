@@ -139,6 +139,7 @@ class Town:
             "display_phone_number": "+39 02 5550 0101",
             "verified_name": "Salone Aurora",
             "token": TOKEN,
+            "token_expires_at": int(time.time()) + 60 * 86_400,
             "templates": [template(name) for name in ("booking_confirmed", "booking_canceled")]
             + [template("booking_rescheduled", positional=True)],
         }
