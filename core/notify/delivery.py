@@ -6,7 +6,6 @@ first byte leaves, and `record_batch` opens a new one for all the answers of a b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from random import random
 from typing import TYPE_CHECKING, Final
@@ -28,6 +27,7 @@ from core.ids import NOTIFICATION, BusinessId, CustomerId, outward
 from core.limits import lanes
 from core.limits.tables import LaneState
 from core.notify import message_log, wording
+from core.notify.handovers import Begun, SendResult
 from core.notify.outcomes import ValueMissingError, outcome_of
 from core.outbox import store
 
@@ -43,37 +43,6 @@ log = structlog.get_logger()
 
 SAFETY: Final = store.MARGIN
 """The request must leave this long before the lease ends: longer than the HTTP timeout."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A message that is in flight: it must be handed over once, now, and recorded.
-
-    Attributes:
-        message: what to hand over; None when a value is missing, which fails it unsent.
-        deadline: monotonic seconds after which the bytes must not leave any more.
-    """
-
-    id: UUID
-    business_id: UUID
-    customer_id: UUID
-    channel: str
-    message: OutboundMessage | None
-    missing: tuple[str, ...]
-    attempt: int
-    retry_count: int
-    deadline: float
-    text: str
-    address_hash: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendResult:
-    """What the provider, or its silence, said."""
-
-    begun: Begun
-    provider_message_id: str = ""
-    error: SendError | None = None
 
 
 async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> list[Begun]:

@@ -21,6 +21,7 @@ from core.errors import (
     RetryableError,
 )
 from core.notify import delivery
+from core.notify.handovers import SendResult
 from core.notify.inbox import apply_waiting
 from core.notify.intake import take_in
 
@@ -90,7 +91,7 @@ async def test_a_stale_worker_records_nothing(
     await delivery.sweep(salon.services)
     row = await superuser.fetchrow("SELECT * FROM notification_outbox")
     assert row["phase"] == "unconfirmed"
-    failed = delivery.SendResult(begun=begun[0], error=RetryableError("late"))
+    failed = SendResult(begun=begun[0], error=RetryableError("late"))
     await delivery.record_batch(salon.services, token, [failed])
     row = await superuser.fetchrow("SELECT * FROM notification_outbox")
     assert (row["phase"], row["status"]) == ("unconfirmed", "queued")
