@@ -35,7 +35,8 @@ from core.api.guards import authentication, is_ref, is_scope, tenant
 from core.api.health import Probe, live, readiness
 from core.api.openapi import build_document
 from core.api.operations import PUBLIC
-from core.api.problems import PROBLEMS, exception_handler
+from core.api.problem_types import PROBLEMS
+from core.api.problems import exception_handler
 from core.channels.host import Host
 from core.channels.plugin import ChannelPlugin
 from core.errors import ConfigurationError, NotFoundError, PluginContractError

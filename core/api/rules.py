@@ -31,7 +31,7 @@ class PreconditionError(ProblemError):
     """The thing is not as the caller saw it last."""
 
     status = 412
-    code = "precondition-failed"
+    code = "changed-meanwhile"
 
 
 @get(
@@ -103,7 +103,7 @@ async def get_rule(
                 200: Answer(description="Changed.", schema=RuleOut),
                 201: Answer(description="Made.", schema=RuleOut),
             },
-            problems=("not-found", "precondition-failed"),
+            problems=("not-found", "changed-meanwhile"),
             examples={
                 "two days ahead, not at night": Example(
                     status=200, path=_PATH, body=_BODY, headers={IF_MATCH: '"0"'}

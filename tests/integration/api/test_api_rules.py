@@ -75,7 +75,7 @@ async def test_nobody_overwrites_what_they_did_not_see(api: Api) -> None:
     first = await api.call("PUT", REMINDER, json={"lead": "PT48H"}, headers={"If-Match": '"0"'})
     assert first.status_code == 200
     clash = await api.call("PUT", REMINDER, json={"lead": "PT12H"}, headers={"If-Match": '"0"'})
-    assert (clash.status_code, clash.json()["code"]) == (412, "precondition-failed")
+    assert (clash.status_code, clash.json()["code"]) == (412, "changed-meanwhile")
     assert (await api.call("GET", REMINDER)).json()["lead"] == "P2D"
     for headers in ({"If-Match": '"1"'}, {"If-Match": "*"}, {}):
         put = await api.call("PUT", REMINDER, json={"lead": "PT36H"}, headers=headers)
