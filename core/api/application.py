@@ -18,7 +18,18 @@ from litestar.params import FromPath
 from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
-from core.api import businesses, consents, events, notifications, pages, reference, webhooks
+from core.api import (
+    acts,
+    businesses,
+    consents,
+    events,
+    limits,
+    notifications,
+    pages,
+    reference,
+    sending,
+    webhooks,
+)
 from core.api.bodies import BODY_LIMIT, WEBHOOK_LIMIT
 from core.api.edge import wrap
 from core.api.guards import authentication, is_ref, is_scope, tenant
@@ -152,6 +163,9 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *consents.HANDLERS,
         *events.HANDLERS,
         *notifications.HANDLERS,
+        *acts.HANDLERS,
+        *limits.HANDLERS,
+        *sending.HANDLERS,
         *reference.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]

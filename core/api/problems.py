@@ -234,6 +234,27 @@ _ALL: Final = (
         "Nothing; read it to see what became of it.",
     ),
     Problem(
+        "not-retryable",
+        409,
+        "Trying it again is not possible or cannot help",
+        "It did not fail, or it failed for a reason that stays the same, or it comes too late.",
+        "Read it: the explanation says why it failed and what to do.",
+    ),
+    Problem(
+        "not-unconfirmed",
+        409,
+        "The notification's outcome is known",
+        "Only a message whose answer was lost can be settled by hand.",
+        "Read it to see what became of it.",
+    ),
+    Problem(
+        "changed-meanwhile",
+        412,
+        "It was changed since you read it",
+        "`If-Match` names a state that is no longer the present one; nothing was changed.",
+        "Read it again, decide again, and send the new `ETag`.",
+    ),
+    Problem(
         "too-large",
         413,
         "The body is too large",
