@@ -43,7 +43,12 @@ class House:
         context = ("customer_address", "address_sealed", str(business), str(address))
         sealed = self.services.vault.seal(b"+390612345678", context=context)
         run = self.superuser.execute
-        await run("INSERT INTO business (id, ref, name) VALUES ($1, $2, $2)", business, ref)
+        await run(
+            "INSERT INTO business (id, ref, name, settings) "
+            "VALUES ($1, $2, $2, '{\"per_recipient_day\": 100000}')",
+            business,
+            ref,
+        )
         await run(
             "INSERT INTO customer (id, business_id, ref, locale, timezone) "
             "VALUES ($1, $2, 'c-1', 'en', 'UTC')",
