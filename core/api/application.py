@@ -36,7 +36,8 @@ from core.api.guards import authentication, is_ref, is_scope, tenant
 from core.api.health import Probe, live, readiness
 from core.api.openapi import build_document
 from core.api.operations import PUBLIC
-from core.api.problems import PROBLEMS, exception_handler
+from core.api.problem_types import PROBLEMS
+from core.api.problems import exception_handler
 from core.channels.host import Host
 from core.channels.plugin import ChannelPlugin
 from core.errors import ConfigurationError, NotFoundError, PluginContractError
@@ -229,5 +230,7 @@ def _plugin_router(
     )
     if bare := bare_paths(router.routes):
         raise PluginContractError(f"the route {bare[0]} declares no scope that exists")
-    Litestar([router], openapi_config=None)  # what Litestar refuses must not stop the host
+    Litestar(
+        [router], openapi_config=None, logging_config=None
+    )  # what Litestar refuses must not stop the host
     return router

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.channels.host import Transaction
     from core.errors import SendError
     from core.limits.lanes import LaneKey
-    from core.notify.delivery import SendResult
+    from core.notify.handovers import SendResult
     from core.outbox.store import Recorded
 
 SUSPENDED = "channel-suspended"

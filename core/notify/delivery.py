@@ -6,7 +6,6 @@ first byte leaves, and `record_batch` opens a new one for all the answers of a b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from random import random
 from typing import TYPE_CHECKING, Final
@@ -19,6 +18,7 @@ from core.channels.messages import ConnectionState, OutboundMessage
 from core.errors import (
     CredentialsRejectedError,
     OutcomeUnknownError,
+    RetryableError,
     SendError,
     ThrottleScope,
 )
@@ -26,6 +26,7 @@ from core.ids import NOTIFICATION, BusinessId, CustomerId, outward
 from core.limits import lanes, recipients
 from core.limits.tables import LaneState
 from core.notify import aftermath, message_log, wording
+from core.notify.handovers import Begun, SendResult
 from core.notify.outcomes import NotLeftError, ValueMissingError, outcome_of
 from core.outbox import store
 
@@ -41,37 +42,6 @@ log = structlog.get_logger()
 
 SAFETY: Final = store.MARGIN
 """The request must leave this long before the lease ends: longer than the HTTP timeout."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A message that is in flight: it must be handed over once, now, and recorded.
-
-    Attributes:
-        message: what to hand over; None when a value is missing, which fails it unsent.
-        deadline: monotonic seconds after which the bytes must not leave any more.
-    """
-
-    id: UUID
-    business_id: UUID
-    customer_id: UUID
-    channel: str
-    message: OutboundMessage | None
-    missing: tuple[str, ...]
-    attempt: int
-    retry_count: int
-    deadline: float
-    text: str
-    address_hash: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendResult:
-    """What the provider, or its silence, said."""
-
-    begun: Begun
-    provider_message_id: str = ""
-    error: SendError | None = None
 
 
 async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> list[Begun]:
@@ -96,7 +66,7 @@ async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> l
     begun: list[Begun] = []
     for row in rows:
         if row.verdict == store.GO:
-            begun.append(_prepare(services, row, started))
+            begun.append(await _prepare_or_give_up(services, row, started))
         else:
             await log.ainfo(
                 "delivery.not_begun", id=outward(NOTIFICATION, row.id), verdict=row.verdict
@@ -108,7 +78,7 @@ async def hand_over(services: Services, begun: Begun) -> SendResult:
     """Give one message to its channel; whatever happens becomes a result."""
     channel = services.channels.get(begun.channel)
     if begun.message is None:
-        return SendResult(begun=begun, error=ValueMissingError(", ".join(begun.missing)))
+        return SendResult(begun=begun, error=_unsendable(begun))
     if channel is None:
         return _not_sent(begun, "the channel is not loaded here", timedelta(minutes=1))
     if services.clock.monotonic() >= begun.deadline:
@@ -173,6 +143,34 @@ def _not_sent(begun: Begun, detail: str, wait: timedelta) -> SendResult:
     """A message that surely did not leave, through no fault of its own: not counted as a try."""
     scope = ThrottleScope.RECIPIENT
     return SendResult(begun=begun, error=NotLeftError(detail, scope=scope, retry_after=wait))
+
+
+def _unsendable(begun: Begun) -> SendError:
+    """Say why a message was not even handed over; surely it was not sent."""
+    if begun.missing:
+        return ValueMissingError(", ".join(begun.missing))
+    return RetryableError("the message could not be prepared", code="not-prepared")
+
+
+async def _prepare_or_give_up(services: Services, row: store.BegunRow, started: float) -> Begun:
+    """Prepare one message; one that cannot be opened must not cost the batch its others."""
+    try:
+        return _prepare(services, row, started)
+    except Exception:  # noqa: BLE001 - a lost key, a damaged row: recorded as not sent
+        await log.aexception("delivery.not_prepared", id=outward(NOTIFICATION, row.id))
+        return Begun(
+            id=row.id,
+            business_id=row.business_id,
+            customer_id=row.customer_id,
+            channel=row.channel,
+            message=None,
+            missing=(),
+            attempt=row.attempt,
+            retry_count=row.retry_count,
+            deadline=started,
+            text="",
+            address_hash=row.address_hash,
+        )
 
 
 def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fixture_scripted import ScriptedSender
 
     from core.errors import SendError
-    from core.notify.delivery import Begun
+    from core.notify.handovers import Begun
     from core.notify.services import Services
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.api import examples
-from core.api.problems import PROBLEMS
+from core.api.problem_types import PROBLEMS
 
 if TYPE_CHECKING:
     from api_world import Api

@@ -15,7 +15,8 @@ from litestar.testing import RequestFactory
 from core.api.bodies import read_query
 from core.api.notification_schemas import NotificationsQuery
 from core.api.paging import page, read_cursor
-from core.api.problems import PROBLEMS, exception_handler
+from core.api.problem_types import PROBLEMS
+from core.api.problems import exception_handler
 from core.errors import (
     ConflictError,
     FieldFault,
@@ -44,7 +45,7 @@ def request(**query: str) -> Any:
         (ProblemError("x", code="idempotency-missing"), 400, "idempotency-missing"),
         (PermissionDeniedError("x"), 403, "scope-missing"),
         (NotFoundError("x"), 404, "not-found"),
-        (ConflictError("x"), 409, "idempotency-in-progress"),
+        (ConflictError("x"), 409, "conflict"),
         (InvalidInputError("x"), 422, "validation"),
         (InvalidInputError("x", code="no-such-slug"), 422, "validation"),
         (WebhookRejectedError("x"), 401, "webhook-rejected"),
