@@ -34,7 +34,7 @@ async def change_caps(
             cap_minute = $2::int, cap_day = $3::int, burst = k.new_burst,
             recent = CASE WHEN $2::int > 32 THEN '{}'
                           WHEN k.cap_minute <= 32 THEN k.recent
-                          WHEN k.refilled_at < k.now - interval '62 s' THEN '{}'
+                          WHEN k.day IS NULL OR k.refilled_at < k.now - interval '62 s' THEN '{}'
                           ELSE array_fill(k.refilled_at, ARRAY[$2::int]) END,
             tokens = CASE WHEN $2::int <= 32 THEN 0
                           WHEN k.cap_minute <= 32 THEN k.new_burst - k.used

@@ -113,7 +113,8 @@ class House:
             SELECT n.id, $1, a.customer_id, $2, 'booking.confirmed', 'hello', 'en', a.id, n.sealed,
                 clock_timestamp()
             FROM unnest($3::uuid[], $4::bytea[]) AS n(id, sealed)
-            JOIN customer_address a ON a.business_id = $1
+            CROSS JOIN (SELECT * FROM customer_address WHERE business_id = $1
+                        ORDER BY created_at LIMIT 1) a
             """,
             business,
             CHANNEL,

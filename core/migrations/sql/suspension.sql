@@ -16,9 +16,10 @@ LANGUAGE sql IMMUTABLE AS $$
             WHEN (l).cap_minute <= 32 THEN greatest(0, (l).cap_minute - (
                 SELECT count(*)::int FROM unnest((l).recent) AS r(at)
                 WHERE r.at > p_now - interval '62 s'))
-            ELSE floor(least((l).burst::float8, (l).tokens
+            -- A cap that was changed may leave the bucket with less than nothing.
+            ELSE greatest(0, floor(least((l).burst::float8, (l).tokens
                 + extract(epoch FROM greatest(p_now - (l).refilled_at, interval '0'))::float8
-                * ((l).cap_minute - (l).burst) / 62.0))::int END)
+                * ((l).cap_minute - (l).burst) / 62.0))::int) END)
     END
 $$;
 
