@@ -94,7 +94,7 @@ async def ensure(
         FROM business b CROSS JOIN LATERAL (
             SELECT coalesce((b.settings ->> 'per_minute')::int, 60) AS minute,
                    coalesce((b.settings ->> 'per_day')::int, 1000) AS day) c
-        WHERE b.id = $1
+        WHERE b.id = $1 FOR SHARE OF b
         ON CONFLICT (business_id, channel) DO UPDATE
         SET state = excluded.state, reason = excluded.reason, next_at = clock_timestamp()
         WHERE lane.state NOT IN ('suspended', 'killed')

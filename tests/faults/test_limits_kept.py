@@ -57,9 +57,9 @@ def test_a_pause_stops_new_sends_within_a_second(found_town: Callable[..., Town]
     """After the answer to a pause, begins stop within 1 s; the resume sends what waits."""
     town = found_town(workers=2)
     town.consent()
-    change_limits(town, per_minute=600)
+    change_limits(town, per_minute=120)
     fill(town, 90)
-    wait_until(lambda: len(town.journal()) >= 20, 30)
+    wait_until(lambda: len(town.journal()) >= 14, 30)
     answer = town.api("POST", "/v1/pause", json={"reason": "drill"})
     assert answer.status_code == 200, answer.text
     time.sleep(1.0)
@@ -67,7 +67,7 @@ def test_a_pause_stops_new_sends_within_a_second(found_town: Callable[..., Town]
     fill(town, 5, start=100)
     time.sleep(3.0)
     assert len(town.journal()) == paused_at
-    assert paused_at < 95
+    assert paused_at < 90, "there was nothing left to hold back"
     assert town.api("POST", "/v1/resume").status_code == 200
     change_limits(town, per_minute=6000)
     wait_until(lambda: len(town.journal()) == 95, 30)

@@ -17,6 +17,7 @@ from core.errors import (
 )
 from core.limits import suspension
 from core.notify import aftermath
+from tasks.timetable import Timetable
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -147,6 +148,16 @@ async def test_the_way_back_is_one_message_a_minute(house: LimitedHouse, busines
     assert await alerts(house) == ["resolved"]
     health = await house.superuser.fetchrow("SELECT * FROM lane_health")
     assert (health["trips"], health["suspended_at"], health["ring"]) == (1, None, "0" * 7)
+
+
+async def test_the_timetable_opens_the_way_back(house: LimitedHouse, business: UUID) -> None:
+    """A worker's timetable does it by itself, not before the minute is over."""
+    await trip(house, business)
+    await Timetable(house.services).step()
+    assert await house.stands(business) == ("suspended", "too-many-failures")
+    await minute_passes(house)
+    await Timetable(house.services).step()
+    assert await house.stands(business) == ("active", "probing")
 
 
 async def test_a_second_trip_raises_a_second_alert(house: LimitedHouse, business: UUID) -> None:
