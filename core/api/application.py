@@ -20,6 +20,7 @@ from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from core.api import (
     acts,
+    bookings,
     businesses,
     consents,
     events,
@@ -27,6 +28,7 @@ from core.api import (
     notifications,
     pages,
     reference,
+    rules,
     sending,
     webhooks,
 )
@@ -160,6 +162,7 @@ def document() -> dict[str, Any]:
 
 def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
     v1: _Handlers = [
+        *bookings.HANDLERS,
         *businesses.HANDLERS,
         *consents.HANDLERS,
         *events.HANDLERS,
@@ -168,6 +171,7 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *limits.HANDLERS,
         *sending.HANDLERS,
         *reference.HANDLERS,
+        *rules.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]
 

@@ -15,8 +15,11 @@ import structlog
 
 from core.alerts.store import raise_alert
 from core.channels.messages import ConnectionState, OutboundMessage
+from core.consent.ledger import record_revocation
+from core.consent.revocation import cancel_waiting
 from core.errors import (
     CredentialsRejectedError,
+    OptedOutError,
     OutcomeUnknownError,
     RetryableError,
     SendError,
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
     from core.notify.services import Services
 
 log = structlog.get_logger()
+
+PROVIDER_SOURCE: Final = "whatsapp"
+"""Where a stop told to the provider comes from, in the specification's words (3.3)."""
 
 SAFETY: Final = store.MARGIN
 """The request must leave this long before the lease ends: longer than the HTTP timeout."""
@@ -106,6 +112,7 @@ async def record_batch(
     """
     records = [_recorded(services, result) for result in results]
     async with services.database.engine() as transaction:
+        await _respect_stops(services, transaction, results)
         applied = await store.record(transaction, token, records)
         accepted = [one for one in results if one.error is None]
         await message_log.write_outbound(services, transaction, accepted)
@@ -254,6 +261,35 @@ async def _follow_up(
         await _doubt(transaction, *key)
     for key, error in sorted(rejected.items(), key=lambda item: item[0]):
         await _disconnect(services, transaction, key, error)
+
+
+async def _respect_stops(
+    services: Services, transaction: Transaction, results: Sequence[SendResult]
+) -> None:
+    """Write a revocation for whoever told the provider to stop, and cancel what waits for them."""
+    now = services.clock.now()
+    for result in results:
+        if not isinstance(result.error, OptedOutError):
+            continue
+        begun, purposes = result.begun, result.error.purposes
+        await record_revocation(
+            transaction,
+            begun.business_id,
+            [begun.customer_id],
+            begun.channel,
+            purposes=purposes,
+            source=PROVIDER_SOURCE,
+            actor=f"provider:{begun.channel}",
+            now=now,
+        )
+        await cancel_waiting(
+            transaction,
+            begun.business_id,
+            [begun.customer_id],
+            begun.channel,
+            purposes=purposes,
+            now=now,
+        )
 
 
 async def _disconnect(

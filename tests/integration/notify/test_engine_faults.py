@@ -17,6 +17,7 @@ from engine_steps import (
 from core.channels.messages import InboundMessage, Status, StatusUpdate
 from core.errors import (
     CredentialsRejectedError,
+    OptedOutError,
     OutcomeUnknownError,
     RetryableError,
 )
@@ -193,3 +194,31 @@ async def test_one_message_that_cannot_be_opened_costs_the_others_nothing(
         ("queued", "waiting", "temporary-failure", "not-prepared"),
         ("sent", "final", "", None),
     ]
+
+
+async def test_a_stop_told_to_the_provider_revokes_the_consent(
+    open_salon: Callable[..., Any], superuser: Any
+) -> None:
+    """The provider says that the person opted out: the ledger says so too, and nothing follows."""
+    salon = await open_salon()
+    await salon.customer()
+    events = [salon.event(f"e-{n}", starts_at=TOMORROW, booking=f"B-{n}") for n in range(3)]
+    await take_in(salon.services, salon.business, events[:1])
+    salon.sender.answers = [OptedOutError("stopped", code="131050")]
+    await take_in(salon.services, salon.business, events[1:2])
+    await superuser.execute(
+        "UPDATE notification_outbox SET next_retry_at = now() + interval '1 h'"
+        " WHERE booking_ref = 'B-1'"
+    )
+    assert await send_all(salon.services) == 1
+    rows = await superuser.fetch(
+        "SELECT status, reason FROM notification_outbox ORDER BY booking_ref"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("failed", "opted-out"),
+        ("canceled", "consent-revoked"),
+    ]
+    line = await superuser.fetchrow("SELECT action, actor FROM consent_event ORDER BY id DESC")
+    assert tuple(line) == ("revoke", "provider:scripted")
+    answer = (await take_in(salon.services, salon.business, events[2:]))[0]
+    assert answer.decisions[0].reason == "consent-revoked"
