@@ -199,8 +199,9 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
 
 
 def _event(mark: str, customer: dict[str, str], booking: str) -> dict[str, Any]:
-    tomorrow = datetime.now(UTC).astimezone(_ROME) + timedelta(days=1)  # noqa: TID251 - a caller's own clock
-    starts_at = tomorrow.replace(hour=10, minute=30, second=0, microsecond=0)
+    # Far enough away for its reminders to stay in the queue while the demo runs.
+    day = datetime.now(UTC).astimezone(_ROME) + timedelta(days=3)  # noqa: TID251 - a caller's own clock
+    starts_at = day.replace(hour=10, minute=30, second=0, microsecond=0)
     return {
         "id": f"demo-{mark}",
         "source": "/booking/demo",

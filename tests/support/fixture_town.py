@@ -78,7 +78,7 @@ class Town:
     key: str = ""
     simulator: str = ""
     webs: list[str] = field(default_factory=list)
-    tomorrow: str = field(default_factory=(datetime.now(UTC) + timedelta(days=1)).isoformat)
+    starts_at: str = field(default_factory=(datetime.now(UTC) + timedelta(days=3)).isoformat)
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=20))
     _ports: dict[str, int] = field(default_factory=dict)
 
@@ -282,7 +282,7 @@ class Town:
                     "business_id": BUSINESS,
                     "booking": {
                         "ref": booking or f"B-{event_id}",
-                        "starts_at": self.tomorrow,
+                        "starts_at": self.starts_at,
                         "service": "Taglio",
                     },
                     "customer": {
