@@ -22,7 +22,7 @@ def fill(town: Town, count: int, start: int = 0) -> None:
     """Queue so many messages to one customer, each of its own booking."""
     for number in range(start, start + count):
         told = town.tell(f"e-{number}")
-        assert [one["outcome"] for one in told["decisions"]] == ["queued"]
+        assert [one["outcome"] for one in told["decisions"]].count("queued") == 1
 
 
 def change_limits(town: Town, **limits: int) -> None:
