@@ -19,14 +19,17 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from core.api import (
+    acts,
     bookings,
     businesses,
     consents,
     events,
+    limits,
     notifications,
     pages,
     reference,
     rules,
+    sending,
     webhooks,
 )
 from core.api.bodies import BODY_LIMIT, WEBHOOK_LIMIT
@@ -164,6 +167,9 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *consents.HANDLERS,
         *events.HANDLERS,
         *notifications.HANDLERS,
+        *acts.HANDLERS,
+        *limits.HANDLERS,
+        *sending.HANDLERS,
         *reference.HANDLERS,
         *rules.HANDLERS,
     ]
