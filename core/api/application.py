@@ -18,7 +18,17 @@ from litestar.params import FromPath
 from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
-from core.api import businesses, consents, events, notifications, pages, reference, webhooks
+from core.api import (
+    businesses,
+    callback_log,
+    consents,
+    events,
+    notifications,
+    pages,
+    reference,
+    webhook_endpoints,
+    webhooks,
+)
 from core.api.bodies import BODY_LIMIT, WEBHOOK_LIMIT
 from core.api.edge import wrap
 from core.api.guards import authentication, is_ref, is_scope, tenant
@@ -153,6 +163,8 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *events.HANDLERS,
         *notifications.HANDLERS,
         *reference.HANDLERS,
+        *webhook_endpoints.HANDLERS,
+        *callback_log.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]
 

@@ -24,6 +24,7 @@ _TAGS: Final = {
     "Notifications": "What became of each message, and why.",
     "Consents": "Who may be written to; append-only, with proof.",
     "Businesses": "The tenants, under the booking system's own ids.",
+    "Webhooks out": "What we tell the booking system, signed, at its own addresses.",
     "Reference": "Catalogues for programs.",
     "Provider webhooks": "For the providers, not for the booking system.",
     "Operations": "For whoever runs the host.",
@@ -208,7 +209,11 @@ def _answers(operation: Operation) -> dict[str, Any]:
         str(status): {
             "description": answer.description,
             "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
-            "content": {answer.media_type: {"schema": _ref(answer.schema)}},
+            **(
+                {"content": {answer.media_type: {"schema": _ref(answer.schema)}}}
+                if answer.schema is not None
+                else {}
+            ),
         }
         for status, answer in operation.answers.items()
     }
