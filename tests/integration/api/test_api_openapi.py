@@ -42,6 +42,15 @@ async def seed(api: Api) -> None:
         examples.NOTIFICATION_UUID,
     )
     await run("UPDATE customer_consents SET id = $1", examples.CONSENT_UUID)
+    for row_id in (examples.ENDPOINT_UUID, examples.OLD_ENDPOINT_UUID):
+        context = ("callback_endpoint", "secret_sealed", "", str(row_id))
+        sealed = api.services.vault.seal_text("whsec_AAAA", context=context)
+        await run(
+            "INSERT INTO callback_endpoint (id, url, events, secret_sealed) "
+            "VALUES ($1, 'https://booking.example.com/', '{*}', $2)",
+            row_id,
+            sealed,
+        )
 
 
 async def document(api: Api) -> dict[str, Any]:
@@ -78,11 +87,14 @@ async def test_every_example_is_answered_as_documented(api: Api) -> None:
             answer = await api.call(method.upper(), url, headers=headers, **more)
             where = f"{method} {path} ({name}): {answer.status_code} {answer.text}"
             assert answer.status_code == example["status"], where
+            sent += 1
+            if answer.status_code == 204:
+                assert not answer.content, where
+                continue
             documented = operation["responses"][str(answer.status_code)]["content"]
             schema = documented["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
             required = described["components"]["schemas"][schema].get("required", [])
             assert set(required) <= set(answer.json()), where
-            sent += 1
     assert sent >= 20
 
 
