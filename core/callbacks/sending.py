@@ -175,16 +175,19 @@ def _fault_of(status: int) -> str:
 
 def _named(fault: BaseException) -> str:
     """Return a word for what went wrong on the way; the library's own words may hold addresses."""
+    if isinstance(fault, TimeoutError):
+        return "timeout"
+    error = "broken"
     cause: BaseException | None = fault
     while cause is not None:
         if isinstance(cause, ForbiddenAddressError):
             return "address-forbidden"
         if isinstance(cause, ssl.SSLError | ssl.CertificateError):
             return "certificate"
+        # The libraries' own words differ: a broken connection is a failed connect to one of them.
+        error = "not-connected" if isinstance(cause, aiohttp.ClientConnectorError) else error
         cause = cause.__cause__
-    if isinstance(fault, TimeoutError | httpx.TimeoutException):
-        return "timeout"
-    return "not-connected" if isinstance(fault, httpx.ConnectError) else "broken"
+    return error
 
 
 def _asked(answer: httpx.Response, now: datetime) -> timedelta | None:

@@ -90,15 +90,18 @@ class Receiver:
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
-            return await self._answer(self.script.pop(0) if self.script else self.always, writer)
+            word = self.script.pop(0) if self.script else self.always
+            return await self._answer(word, reader, writer)
         finally:
             self.open -= 1
 
-    async def _answer(self, word: str, writer: asyncio.StreamWriter) -> bool:
+    async def _answer(
+        self, word: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
         if self.pause:
             await asyncio.sleep(self.pause)
         if word == "hang":
-            await asyncio.sleep(60)
+            await reader.read()
         elif word == "huge":
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
             while True:
@@ -106,10 +109,10 @@ class Receiver:
                 await writer.drain()
                 self.written += 65_536
         elif word in ("drip", "slow-head"):
-            head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-            writer.write(head if word == "drip" else head[:9])
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n")
+            writer.write(b"\r\n" if word == "drip" else b"X-Slow: ")
             while True:
-                writer.write(b"x" if word == "drip" else b" ")
+                writer.write(b"x")
                 await writer.drain()
                 await asyncio.sleep(0.05)
         elif word and word != "reset":
