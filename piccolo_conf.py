@@ -5,11 +5,11 @@ The running host does not come in here; it builds its own pools with narrower ro
 
 from __future__ import annotations
 
-from core.deployment import prepare
 from piccolo.conf.apps import AppRegistry
 from piccolo.engine.postgres import PostgresEngine
 
 from core.channels.registry import load, piccolo_apps
+from core.deployment import prepare
 from core.settings import read_settings
 
 _settings = read_settings()

@@ -16,15 +16,15 @@ from litestar import Litestar
 from core import logs
 from core.api.application import exception_handlers, finish, mount_plugin_routes, routes
 from core.api.bodies import BODY_LIMIT
+from core.api.headers import add_headers
+from core.api.plugin_pages import mount_plugin_pages
+from core.api.start_page import start_handler
 from core.channels.registry import load
 from core.db import PoolSizes
 from core.deployment import prepare
 from core.errors import ConfigurationError
-from core.headers import add_headers
 from core.notify.hosting import check_schema, gather_supplies, open_channels
 from core.notify.services import Services
-from core.plugin_pages import mount_plugin_pages
-from core.start_page import start_handler
 from tasks.jobs import collect_tasks, drop_failed
 from tasks.queue import TaskQueue, connect, make_queue
 from tasks.ring import SaqRing

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core import embedded
 from core.keyring import development_keys
 
 if TYPE_CHECKING:
+    from core.embedded import EmbeddedDatabase
     from core.keyring import SecretKey
     from core.settings import Settings
 
@@ -36,11 +36,13 @@ class Deployment:
     migrations_url: str = field(repr=False)
     queue_url: str = field(repr=False)
     secret_keys: tuple[SecretKey, ...] = field(repr=False)
-    embedded: embedded.EmbeddedDatabase | None = None
+    embedded: EmbeddedDatabase | None = None
 
     def release(self) -> None:
         """Stop the embedded server if this process started it."""
         if self.embedded is not None and self.embedded.started:
+            from core import embedded  # noqa: PLC0415 - a process with a server of its own spares it
+
             embedded.stop(self.embedded)
 
 
@@ -57,6 +59,8 @@ def prepare(settings: Settings) -> Deployment:
             queue_url=settings.queue_url or settings.database_url,
             secret_keys=settings.secret_keys,
         )
+    from core import embedded  # noqa: PLC0415 - brings psycopg along, for a first run only
+
     server = embedded.start(settings.data_dir, project=PROJECT)
     return Deployment(
         database_url=server.database_url,

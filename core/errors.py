@@ -103,7 +103,7 @@ class ConflictError(ProblemError):
     """The thing is in a state that does not allow this, or a key is in use."""
 
     status = 409
-    code = "idempotency-in-progress"
+    code = "conflict"
 
 
 class InvalidInputError(ProblemError):
@@ -176,7 +176,23 @@ class PolicyViolationError(PermanentError):
 
 
 class OptedOutError(PermanentError):
-    """The recipient told the provider to stop; the core writes a revocation."""
+    """The recipient told the provider to stop; the core writes a revocation.
+
+    Args:
+        detail: plain words without personal data.
+        code: the provider's own code.
+        purposes: what the person no longer wants; everything, unless the provider said less.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str = "",
+        purposes: tuple[str, ...] = ("transactional", "marketing"),
+    ) -> None:
+        super().__init__(detail, code=code)
+        self.purposes = purposes
 
 
 class WebhookRejectedError(PatchbayError):

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
-from piccolo.apps.migrations.commands.forwards import run_forwards
 from piccolo.engine import engine_finder
 
 from core.errors import ConfigurationError
@@ -119,6 +118,9 @@ def _piccolo_app(registry: Registry, slug: str) -> str | None:
 
 
 async def _migrate_one(report: Report, app: str, tables: dict[str, TableClass]) -> None:
+    # Brings a code formatter along, which only who migrates should pay for.
+    from piccolo.apps.migrations.commands.forwards import run_forwards  # noqa: PLC0415
+
     engine: Any = engine_finder()
     said = io.StringIO()
     async with engine.transaction() as transaction:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from core.limits.lanes import Claimed, LaneKey
-    from core.notify.delivery import Begun
+    from core.notify.handovers import Begun
     from core.notify.services import Services
     from tasks.line import Line
 

@@ -14,7 +14,7 @@ from tasks.looping import DATABASE_FAULTS
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from core.notify.delivery import SendResult
+    from core.notify.handovers import SendResult
     from core.notify.services import Services
     from tasks.line import Line
 

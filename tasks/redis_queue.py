@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from redis import asyncio as aioredis
@@ -55,6 +56,11 @@ class SteadyRedisQueue(RedisQueue):
 
     async def open(self) -> None:
         """Open nothing: connections come when they are needed, and so may Redis."""
+
+    async def disconnect(self) -> None:
+        """Let go of the connections; a Redis that is gone holds none."""
+        with contextlib.suppress(*self.faults):
+            await super().disconnect()
 
     async def ping(self) -> None:
         """Ask for a sign of life.

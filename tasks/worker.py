@@ -162,6 +162,7 @@ async def _drain(dispatcher: Dispatcher) -> None:
 
 
 async def _stop_jobs(saq: QuietWorker, jobs: asyncio.Task[None]) -> None:
-    await saq.stop()
     with contextlib.suppress(Exception):  # the queue may be gone; nothing of ours is in it
+        await saq.stop()
+    with contextlib.suppress(Exception):
         await jobs

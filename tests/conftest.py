@@ -2,4 +2,11 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["fixture_postgres", "fixture_redis", "fixture_machine", "fixture_house", "fixture_scripted", "fixture_town"]
+pytest_plugins = [
+    "fixture_postgres",
+    "fixture_redis",
+    "fixture_machine",
+    "fixture_house",
+    "fixture_scripted",
+    "fixture_town",
+]

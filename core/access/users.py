@@ -54,7 +54,7 @@ async def create_user(
                 locale,
             )
     except asyncpg.UniqueViolationError:
-        raise ConflictError("The name or the e-mail address is taken.", code="conflict") from None
+        raise ConflictError("The name or the e-mail address is taken.") from None
     return int(user_id)
 
 

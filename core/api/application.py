@@ -227,5 +227,7 @@ def _plugin_router(
     )
     if bare := bare_paths(router.routes):
         raise PluginContractError(f"the route {bare[0]} declares no scope that exists")
-    Litestar([router], openapi_config=None)  # what Litestar refuses must not stop the host
+    Litestar(
+        [router], openapi_config=None, logging_config=None
+    )  # what Litestar refuses must not stop the host
     return router

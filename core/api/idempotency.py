@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
 
+_RUNNING: Final = "Another request with this key has not ended yet."
+
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -78,7 +80,7 @@ async def claim(
             digest,
         )
     except asyncpg.LockNotAvailableError:
-        raise ConflictError("Another request with this key has not ended yet.") from None
+        raise ConflictError(_RUNNING, code="idempotency-in-progress") from None
     if taken is not None:
         return None
     row = await transaction.fetchrow(
@@ -87,7 +89,7 @@ async def claim(
         key,
     )
     if row is None or row["status"] is None:
-        raise ConflictError("Another request with this key has not ended yet.")
+        raise ConflictError(_RUNNING, code="idempotency-in-progress")
     if bytes(row["request_hash"]) != digest:
         raise InvalidInputError(
             "This key was used with another body.", code="idempotency-mismatch"

@@ -220,6 +220,13 @@ _ALL: Final = (
         "Send fewer and better messages; it resumes when the rating recovers.",
     ),
     Problem(
+        "conflict",
+        409,
+        "Something is in the way",
+        "A thing of this name is there already, or it was changed meanwhile.",
+        "Read it again before you repeat the call.",
+    ),
+    Problem(
         "already-final",
         409,
         "The notification has come to its end",

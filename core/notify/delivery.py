@@ -6,7 +6,6 @@ first byte leaves, and `record_batch` opens a new one for all the answers of a b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from random import random
 from typing import TYPE_CHECKING, Final
@@ -16,9 +15,13 @@ import structlog
 
 from core.alerts.store import raise_alert
 from core.channels.messages import ConnectionState, OutboundMessage
+from core.consent.ledger import record_revocation
+from core.consent.revocation import cancel_waiting
 from core.errors import (
     CredentialsRejectedError,
+    OptedOutError,
     OutcomeUnknownError,
+    RetryableError,
     SendError,
     ThrottledError,
     ThrottleScope,
@@ -27,6 +30,7 @@ from core.ids import NOTIFICATION, BusinessId, CustomerId, outward
 from core.limits import lanes
 from core.limits.tables import LaneState
 from core.notify import message_log, wording
+from core.notify.handovers import Begun, SendResult
 from core.notify.outcomes import ValueMissingError, outcome_of
 from core.outbox import store
 
@@ -40,39 +44,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+PROVIDER_SOURCE: Final = "whatsapp"
+"""Where a stop told to the provider comes from, in the specification's words (3.3)."""
+
 SAFETY: Final = store.MARGIN
 """The request must leave this long before the lease ends: longer than the HTTP timeout."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A message that is in flight: it must be handed over once, now, and recorded.
-
-    Attributes:
-        message: what to hand over; None when a value is missing, which fails it unsent.
-        deadline: monotonic seconds after which the bytes must not leave any more.
-    """
-
-    id: UUID
-    business_id: UUID
-    customer_id: UUID
-    channel: str
-    message: OutboundMessage | None
-    missing: tuple[str, ...]
-    attempt: int
-    retry_count: int
-    deadline: float
-    text: str
-    address_hash: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendResult:
-    """What the provider, or its silence, said."""
-
-    begun: Begun
-    provider_message_id: str = ""
-    error: SendError | None = None
 
 
 async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> list[Begun]:
@@ -89,7 +65,7 @@ async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> l
     begun: list[Begun] = []
     for row in rows:
         if row.verdict == store.GO:
-            begun.append(_prepare(services, row, started))
+            begun.append(await _prepare_or_give_up(services, row, started))
         else:
             await log.ainfo(
                 "delivery.not_begun", id=outward(NOTIFICATION, row.id), verdict=row.verdict
@@ -101,7 +77,7 @@ async def hand_over(services: Services, begun: Begun) -> SendResult:
     """Give one message to its channel; whatever happens becomes a result."""
     channel = services.channels.get(begun.channel)
     if begun.message is None:
-        return SendResult(begun=begun, error=ValueMissingError(", ".join(begun.missing)))
+        return SendResult(begun=begun, error=_unsendable(begun))
     if channel is None:
         return _not_sent(begun, "the channel is not loaded here", timedelta(minutes=1))
     if services.clock.monotonic() >= begun.deadline:
@@ -129,6 +105,7 @@ async def record_batch(
     """
     records = [_recorded(services, result) for result in results]
     async with services.database.engine() as transaction:
+        await _respect_stops(services, transaction, results)
         applied = await store.record(transaction, token, records)
         accepted = [one for one in results if one.error is None]
         await message_log.write_outbound(services, transaction, accepted)
@@ -162,6 +139,34 @@ def _not_sent(begun: Begun, detail: str, wait: timedelta) -> SendResult:
     """A message that surely did not leave, through no fault of its own: not counted as a try."""
     scope = ThrottleScope.RECIPIENT
     return SendResult(begun=begun, error=ThrottledError(detail, scope=scope, retry_after=wait))
+
+
+def _unsendable(begun: Begun) -> SendError:
+    """Say why a message was not even handed over; surely it was not sent."""
+    if begun.missing:
+        return ValueMissingError(", ".join(begun.missing))
+    return RetryableError("the message could not be prepared", code="not-prepared")
+
+
+async def _prepare_or_give_up(services: Services, row: store.BegunRow, started: float) -> Begun:
+    """Prepare one message; one that cannot be opened must not cost the batch its others."""
+    try:
+        return _prepare(services, row, started)
+    except Exception:  # noqa: BLE001 - a lost key, a damaged row: recorded as not sent
+        await log.aexception("delivery.not_prepared", id=outward(NOTIFICATION, row.id))
+        return Begun(
+            id=row.id,
+            business_id=row.business_id,
+            customer_id=row.customer_id,
+            channel=row.channel,
+            message=None,
+            missing=(),
+            attempt=row.attempt,
+            retry_count=row.retry_count,
+            deadline=started,
+            text="",
+            address_hash=row.address_hash,
+        )
 
 
 def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:
@@ -253,6 +258,35 @@ async def _follow_up(
         await _doubt(transaction, *key)
     for key, error in sorted(rejected.items(), key=lambda item: item[0]):
         await _disconnect(services, transaction, key, error)
+
+
+async def _respect_stops(
+    services: Services, transaction: Transaction, results: Sequence[SendResult]
+) -> None:
+    """Write a revocation for whoever told the provider to stop, and cancel what waits for them."""
+    now = services.clock.now()
+    for result in results:
+        if not isinstance(result.error, OptedOutError):
+            continue
+        begun, purposes = result.begun, result.error.purposes
+        await record_revocation(
+            transaction,
+            begun.business_id,
+            [begun.customer_id],
+            begun.channel,
+            purposes=purposes,
+            source=PROVIDER_SOURCE,
+            actor=f"provider:{begun.channel}",
+            now=now,
+        )
+        await cancel_waiting(
+            transaction,
+            begun.business_id,
+            [begun.customer_id],
+            begun.channel,
+            purposes=purposes,
+            now=now,
+        )
 
 
 async def _disconnect(

@@ -56,7 +56,9 @@ async def take_in(
             intake = _Intake(services, business, transaction)
             answers = await intake.run(events)
     except asyncpg.LockNotAvailableError as error:
-        raise ConflictError("This event is being taken in by another request.") from error
+        raise ConflictError(
+            "This event is being taken in by another request.", code="idempotency-in-progress"
+        ) from error
     services.ring.lanes(intake.woken)
     return answers
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from core.channels.host import Transaction
-    from core.notify.delivery import SendResult
+    from core.notify.handovers import SendResult
     from core.notify.services import Services
 
 MESSAGE_ID: Final = "provider_message_id"

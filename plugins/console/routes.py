@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
@@ -34,7 +35,7 @@ def entries_route(host: Host) -> HTTPRouteHandler:
 
     @get("/entries", opt={"scope": "notifications:read"}, summary="Messages written to the log")
     async def list_entries(
-        business_id: UUID, limit: Annotated[int, Parameter(ge=1, le=200)] = 50
+        business_id: NamedDependency[UUID], limit: Annotated[int, Parameter(ge=1, le=200)] = 50
     ) -> EntriesAnswer:
         """Return what was handed over for one business, the newest first."""
         async with host.begin() as transaction:

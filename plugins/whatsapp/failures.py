@@ -134,6 +134,9 @@ def raised(code: str, detail: str = "", *, retry_after: timedelta | None = None)
     if row.class_ == "retryable" and retry_after is not None:
         # Only a throttle can carry a time, and we are never earlier than told.
         return ThrottledError(sentence, scope=row.scope, retry_after=retry_after, code=code)
+    if row.class_ == "opted_out":
+        # Meta knows this stop for advertising only; what a booking needs may still be sent.
+        return OptedOutError(sentence, code=code, purposes=("marketing",))
     return _CLASSES[row.class_](sentence, code=code)
 
 

@@ -28,8 +28,11 @@ def test_redis_killed_after_the_answer_costs_no_message(
     town.wait_for_status(warm, "read")
     told = town.tell("e-1")
     own_redis.kill()
-    town.wait_for_status(told["decisions"][0]["notification_id"], "delivered", 5)
+    town.wait_for_status(told["decisions"][0]["notification_id"], "read", 5)
     assert len(town.journal()) == 2
+    for process in town.processes:
+        process.stop()
+        assert process.popen.returncode == 0, f"{process.name}: {process.log.read_text()}"
 
 
 def test_processes_start_while_redis_is_gone(
@@ -40,10 +43,10 @@ def test_processes_start_while_redis_is_gone(
     town = found_town(queue_url=own_redis.url)
     town.consent()
     first = town.tell("e-1")["decisions"][0]["notification_id"]
-    town.wait_for_status(first, "delivered")
+    town.wait_for_status(first, "read")
     own_redis.start()
     second = town.tell("e-2")["decisions"][0]["notification_id"]
-    town.wait_for_status(second, "delivered")
+    town.wait_for_status(second, "read")
     assert len(town.journal()) == 2
 
 

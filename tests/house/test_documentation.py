@@ -132,7 +132,7 @@ def test_every_problem_has_its_heading() -> None:
         for thing in vars(errors).values()
         if isinstance(thing, type) and issubclass(thing, errors.ProblemError)
     }
-    assert (set(PROBLEMS) | raised | classes) - headings("errors.md") == set()
+    assert (set(PROBLEMS) | raised | classes) - headings("problems.md") == set()
 
 
 def test_the_whole_contract_is_documented() -> None:

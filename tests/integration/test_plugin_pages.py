@@ -13,8 +13,8 @@ from core.access.sessions import COOKIE, Sessions
 from core.access.tables import Role
 from core.access.users import add_membership, create_user
 from core.api.application import exception_handlers
+from core.api.plugin_pages import mount_plugin_pages
 from core.channels.registry import PluginState
-from core.plugin_pages import mount_plugin_pages
 from core.testing.channels import ScriptedPlugin
 
 if TYPE_CHECKING:

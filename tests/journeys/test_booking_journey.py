@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import httpx
+import psycopg
 import pytest
 from fixture_town import NUMBER_ID, wait_until
 
@@ -122,8 +123,7 @@ async def test_every_column_of_the_specification_is_written(
                 )
                 if not written:
                     empty.append(f"{table}.{column}")
-        # A system user's token has no end: Meta says so, and the column stays empty.
-        assert empty == ["business_whatsapp_config.token_expires_at"]
+        assert empty == []
     finally:
         await connection.close()
 
@@ -149,6 +149,9 @@ def test_latency_from_event_to_provider(
 ) -> None:
     """With Redis the median is under 100 ms; with Redis stopped it is under 1.5 s."""
     town = found_town(queue_url=own_redis.url)
+    with psycopg.connect(town.database.superuser_url) as connection:
+        # The default of 60 a minute would hold messages back, which is not what is measured.
+        connection.execute("UPDATE lane SET cap_minute = 6000, burst = 600, tokens = 600")
     town.consent()
     for warm in range(3):
         town.wait_for_status(town.tell(f"warm-{warm}")["decisions"][0]["notification_id"], "read")
@@ -158,11 +161,14 @@ def test_latency_from_event_to_provider(
         for n in range(count):
             told_at = time.time()
             notification = town.tell(f"{mark}-{n}")["decisions"][0]["notification_id"]
-            wait_until(lambda who=notification: first_accepted_at(town, who) is not None, 5)
+            # The provider's own clock is read afterwards: looking often would slow what we time.
+            wait_until(
+                lambda who=notification: first_accepted_at(town, who) is not None, 5, every=0.2
+            )
             accepted = first_accepted_at(town, notification)
             assert accepted is not None
             waits.append((accepted - told_at) * 1000)
-            time.sleep(0.05)
+            time.sleep(0.2)
         return waits
 
     with_redis = measure("redis", 15)

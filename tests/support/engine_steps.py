@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fixture_scripted import Salon
 
-    from core.notify.delivery import Begun
+    from core.notify.handovers import Begun
     from core.notify.services import Services
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)

@@ -79,6 +79,7 @@ class Town:
     simulator: str = ""
     webs: list[str] = field(default_factory=list)
     tomorrow: str = field(default_factory=(datetime.now(UTC) + timedelta(days=1)).isoformat)
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=20))
     _ports: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -138,6 +139,7 @@ class Town:
             "display_phone_number": "+39 02 5550 0101",
             "verified_name": "Salone Aurora",
             "token": TOKEN,
+            "token_expires_at": int(time.time()) + 60 * 86_400,
             "templates": [template(name) for name in ("booking_confirmed", "booking_canceled")]
             + [template("booking_rescheduled", positional=True)],
         }
@@ -226,7 +228,7 @@ class Town:
     def api(self, method: str, path: str, *, web: int = 0, **more: Any) -> httpx.Response:
         """Call the REST interface as the booking system does."""
         headers = {"Authorization": f"Bearer {self.key}"} | more.pop("headers", {})
-        return httpx.request(method, self.webs[web] + path, headers=headers, timeout=20, **more)
+        return self.client.request(method, self.webs[web] + path, headers=headers, **more)
 
     def consent(self, customer: str = "cus-1", phone: str = "+393331234567", web: int = 0) -> str:
         """Record that a customer agreed."""
@@ -312,12 +314,13 @@ class Town:
 
     def journal(self) -> list[dict[str, Any]]:
         """Return what the provider accepted."""
-        answer = httpx.get(f"{self.simulator}/simulator/journal", params={"limit": 1000})
+        answer = self.client.get(f"{self.simulator}/simulator/journal", params={"limit": 1000})
         messages: list[dict[str, Any]] = answer.json()["messages"]
         return messages
 
     def close(self) -> None:
         """End every process."""
+        self.client.close()
         for process in reversed(self.processes):
             process.stop()
 

@@ -66,7 +66,7 @@ def test_all_faults_are_kept_and_printed() -> None:
         (ProblemError, 400, "malformed"),
         (PermissionDeniedError, 403, "scope-missing"),
         (NotFoundError, 404, "not-found"),
-        (ConflictError, 409, "idempotency-in-progress"),
+        (ConflictError, 409, "conflict"),
         (InvalidInputError, 422, "validation"),
     ],
 )

@@ -41,6 +41,7 @@ class AccountDefinition(msgspec.Struct, forbid_unknown_fields=True):
     templates: list[TemplateDefinition] = []
     scopes: tuple[str, ...] = (MANAGEMENT, MESSAGING)
     access: Literal["valid", "expired", "revoked"] = "valid"
+    token_expires_at: Annotated[int, msgspec.Meta(ge=0)] = 0
     registered: bool = True
     subscribed: bool = True
 
@@ -64,6 +65,7 @@ class Waba(msgspec.Struct):
     id: str
     token: str = ""
     access: str = "valid"
+    token_expires_at: int = 0
     scopes: frozenset[str] = frozenset()
     subscribed: bool = True
     numbers: dict[str, Number] = {}
@@ -105,6 +107,7 @@ class Accounts:
         self._tokens.pop(waba.token, None)
         self._tokens[definition.token] = waba
         waba.token, waba.access = definition.token, definition.access
+        waba.token_expires_at = definition.token_expires_at
         waba.scopes, waba.subscribed = frozenset(definition.scopes), definition.subscribed
         for template in compiled:
             self.put_template(waba, template)

@@ -188,7 +188,7 @@ def debug_token(simulator: Simulator, call: Call) -> dict[str, Any]:
         "application": "Simulated app",
         "is_valid": is_valid,
         "issued_at": _ISSUED_AT,
-        "expires_at": _ISSUED_AT if waba.access == "expired" else 0,
+        "expires_at": _ISSUED_AT if waba.access == "expired" else waba.token_expires_at,
         "data_access_expires_at": _DATA_ACCESS_ENDS_AT,
         "user_id": "122100000000001",
         "scopes": scopes,

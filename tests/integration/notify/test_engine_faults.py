@@ -17,10 +17,12 @@ from engine_steps import (
 from core.channels.messages import InboundMessage, Status, StatusUpdate
 from core.errors import (
     CredentialsRejectedError,
+    OptedOutError,
     OutcomeUnknownError,
     RetryableError,
 )
 from core.notify import delivery
+from core.notify.handovers import SendResult
 from core.notify.inbox import apply_waiting
 from core.notify.intake import take_in
 
@@ -90,7 +92,7 @@ async def test_a_stale_worker_records_nothing(
     await delivery.sweep(salon.services)
     row = await superuser.fetchrow("SELECT * FROM notification_outbox")
     assert row["phase"] == "unconfirmed"
-    failed = delivery.SendResult(begun=begun[0], error=RetryableError("late"))
+    failed = SendResult(begun=begun[0], error=RetryableError("late"))
     await delivery.record_batch(salon.services, token, [failed])
     row = await superuser.fetchrow("SELECT * FROM notification_outbox")
     assert (row["phase"], row["status"]) == ("unconfirmed", "queued")
@@ -169,3 +171,54 @@ async def test_one_bad_body_costs_the_others_nothing(
     states = await superuser.fetch("SELECT state, attempts FROM provider_inbox ORDER BY id")
     assert [tuple(row) for row in states] == [("dead", 5), ("done", 1)]
     assert await apply_waiting(salon.services, "scripted") == 0
+
+
+async def test_one_message_that_cannot_be_opened_costs_the_others_nothing(
+    open_salon: Callable[..., Any], superuser: Any
+) -> None:
+    """A damaged row is tried again later; the rest of its batch is sent."""
+    salon = await open_salon()
+    await salon.customer()
+    events = [salon.event(f"e-{n}", starts_at=TOMORROW, booking=f"B-{n}") for n in range(3)]
+    await take_in(salon.services, salon.business, events)
+    await superuser.execute(
+        "UPDATE notification_outbox SET variables_sealed = 'broken'::bytea"
+        " WHERE booking_ref = 'B-1'"
+    )
+    assert await send_all(salon.services) == 3
+    rows = await superuser.fetch(
+        "SELECT status, phase, reason, error_code FROM notification_outbox ORDER BY booking_ref"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("sent", "final", "", None),
+        ("queued", "waiting", "temporary-failure", "not-prepared"),
+        ("sent", "final", "", None),
+    ]
+
+
+async def test_a_stop_told_to_the_provider_revokes_the_consent(
+    open_salon: Callable[..., Any], superuser: Any
+) -> None:
+    """The provider says that the person opted out: the ledger says so too, and nothing follows."""
+    salon = await open_salon()
+    await salon.customer()
+    events = [salon.event(f"e-{n}", starts_at=TOMORROW, booking=f"B-{n}") for n in range(3)]
+    await take_in(salon.services, salon.business, events[:1])
+    salon.sender.answers = [OptedOutError("stopped", code="131050")]
+    await take_in(salon.services, salon.business, events[1:2])
+    await superuser.execute(
+        "UPDATE notification_outbox SET next_retry_at = now() + interval '1 h'"
+        " WHERE booking_ref = 'B-1'"
+    )
+    assert await send_all(salon.services) == 1
+    rows = await superuser.fetch(
+        "SELECT status, reason FROM notification_outbox ORDER BY booking_ref"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("failed", "opted-out"),
+        ("canceled", "consent-revoked"),
+    ]
+    line = await superuser.fetchrow("SELECT action, actor FROM consent_event ORDER BY id DESC")
+    assert tuple(line) == ("revoke", "provider:scripted")
+    answer = (await take_in(salon.services, salon.business, events[2:]))[0]
+    assert answer.decisions[0].reason == "consent-revoked"

@@ -44,7 +44,7 @@ def request(**query: str) -> Any:
         (ProblemError("x", code="idempotency-missing"), 400, "idempotency-missing"),
         (PermissionDeniedError("x"), 403, "scope-missing"),
         (NotFoundError("x"), 404, "not-found"),
-        (ConflictError("x"), 409, "idempotency-in-progress"),
+        (ConflictError("x"), 409, "conflict"),
         (InvalidInputError("x"), 422, "validation"),
         (InvalidInputError("x", code="no-such-slug"), 422, "validation"),
         (WebhookRejectedError("x"), 401, "webhook-rejected"),
