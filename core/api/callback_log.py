@@ -68,7 +68,7 @@ async def list_deliveries(
             tag=TAG,
             scope=SCOPE,
             answers={202: Answer(description="On its way.", schema=TestedOut)},
-            problems=("not-found", "endpoint-disabled"),
+            problems=("not-found", "conflict"),
             examples={"test": Example(status=202, path=PATH)},
         )
     ),
@@ -99,7 +99,7 @@ async def try_endpoint(
             scope=SCOPE,
             body=ReplayBody,
             answers={202: Answer(description="Put back.", schema=ReplayedOut)},
-            problems=("not-found", "endpoint-disabled"),
+            problems=("not-found", "conflict"),
             examples={
                 "what failed": Example(
                     status=202,
@@ -130,7 +130,7 @@ async def replay_deliveries(
 
 def _must_be_on(endpoint: Endpoint) -> None:
     if endpoint.state != EndpointState.ACTIVE:
-        raise ConflictError("The endpoint is switched off.", code="endpoint-disabled")
+        raise ConflictError("The endpoint is switched off.", code="conflict")
 
 
 def _shown(row: Delivery) -> DeliveryOut:

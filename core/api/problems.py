@@ -234,13 +234,6 @@ _ALL: Final = (
         "Nothing; read it to see what became of it.",
     ),
     Problem(
-        "endpoint-disabled",
-        409,
-        "The webhook endpoint is switched off",
-        "It was switched off by you, by its own answer 410, or after five days of failures.",
-        'Switch it on first: `PATCH` it with `{"state": "active"}`.',
-    ),
-    Problem(
         "too-large",
         413,
         "The body is too large",

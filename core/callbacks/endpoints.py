@@ -156,10 +156,11 @@ async def change_endpoint(
     """Change an endpoint; switching it on forgets its failures and ends the alert."""
     row = await transaction.fetchrow(
         f"""
-        UPDATE {_TABLE} SET url = $2, events = $3, description = $4, state = $5,
-            reason = CASE WHEN $5 = 'active' THEN '' WHEN state = $5 THEN reason ELSE 'asked' END,
-            failing_since = CASE WHEN $5 = state THEN failing_since END,
-            failed_at = CASE WHEN $5 = state THEN failed_at END, updated_at = $6
+        UPDATE {_TABLE} SET url = $2, events = $3, description = $4, state = $5::text,
+            reason = CASE WHEN $5::text = 'active' THEN '' WHEN state = $5::text THEN reason
+                          ELSE 'asked' END,
+            failing_since = CASE WHEN state = $5::text THEN failing_since END,
+            failed_at = CASE WHEN state = $5::text THEN failed_at END, updated_at = $6
         WHERE id = $1 RETURNING {_COLUMNS}
         """,
         before.id,

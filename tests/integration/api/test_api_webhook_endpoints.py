@@ -192,7 +192,7 @@ async def test_a_test_delivery_waits_to_be_sent(api: Api) -> None:
     await api.call("PATCH", path, key="bound", json={"state": "disabled"})
     for tail, body in (("/test", None), ("/replay", {"since": "2026-11-01T00:00:00Z"})):
         answer = await api.call("POST", path + tail, key="bound", json=body)
-        assert (answer.status_code, answer.json()["code"]) == (409, "endpoint-disabled")
+        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
 
 
 async def test_a_period_is_replayed_whole(api: Api) -> None:
