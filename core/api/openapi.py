@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from core.access.keys import SCOPES
-from core.api.operations import PUBLIC, Operation
+from core.api.operations import CLOUD_EVENT, PUBLIC, Operation
 from core.api.problems import MEDIA_TYPE, PROBLEMS
 from core.api.schemas import ProblemBody
+from core.api.webhook_schemas import CallbackBody
+from core.callbacks.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _REF: Final = "#/components/schemas/{name}"
+_SIGNED: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _EVERYWHERE: Final = ("internal", "unavailable")
 _WITH_KEY: Final = ("unauthenticated", "key-expired", "scope-missing")
 _WITH_BODY: Final = ("malformed", "validation", "too-large", "unsupported-media-type")
@@ -60,6 +63,7 @@ def build_document(
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
+        "webhooks": _webhooks(),
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -81,8 +85,29 @@ def build_document(
     }
 
 
+def _webhooks() -> dict[str, Any]:
+    """Describe what is told at webhook endpoints."""
+    header = {"in": "header", "required": True, "schema": {"type": "string"}}
+    return {
+        kind: {
+            "post": {
+                "operationId": "told" + "".join(part.title() for part in kind.split(".")),
+                "summary": meaning,
+                "tags": ["Webhooks out"],
+                "parameters": [{"name": name, **header} for name in _SIGNED],
+                "requestBody": {
+                    "required": True,
+                    "content": {CLOUD_EVENT: {"schema": _ref(CallbackBody)}},
+                },
+                "responses": {"2XX": {"description": "Taken; anything else is tried again."}},
+            }
+        }
+        for kind, meaning in KINDS.items()
+    }
+
+
 def _components(operations: Iterable[Operation]) -> dict[str, Any]:
-    types: list[Any] = [ProblemBody]
+    types: list[Any] = [ProblemBody, CallbackBody]
     for operation in operations:
         types += [answer.schema for answer in operation.answers.values()]
         types += [operation.body, operation.query]

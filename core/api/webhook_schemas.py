@@ -151,3 +151,40 @@ class ReplayedOut(Out, frozen=True, kw_only=True):
     """How many were put back."""
 
     replayed: int
+
+
+class CallbackFacts(Out, frozen=True, kw_only=True, omit_defaults=True):
+    """What is told; which fields there are depends on the type."""
+
+    business_id: str
+    notification_id: str | None = None
+    consent_id: str | None = None
+    endpoint_id: str | None = None
+    customer_id: str | None = None
+    booking_ref: str | None = None
+    channel: str | None = None
+    template: str | None = None
+    event_type: str | None = None
+    status: str | None = None
+    code: str | None = None
+    provider_code: str | None = None
+    retryable: bool | None = None
+    sequence: int | None = None
+    purpose: str | None = None
+    state: str | None = None
+    message_type: str | None = None
+    button: str | None = None
+
+
+class CallbackBody(Out, frozen=True, kw_only=True):
+    """The body of a callback: a CloudEvent with the extension attribute `timestamp`."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: datetime
+    timestamp: datetime
+    subject: str | None = None
+    datacontenttype: str
+    data: CallbackFacts

@@ -10,6 +10,7 @@ import msgspec
 
 from core.api import examples
 from core.api.problems import PROBLEMS
+from core.callbacks.kinds import KINDS
 
 if TYPE_CHECKING:
     from api_world import Api
@@ -137,6 +138,20 @@ async def test_the_description_changes_only_on_purpose(api: Api) -> None:
     described = await document(api)
     kept = msgspec.json.decode(SNAPSHOT.read_bytes())
     assert described == kept, "write it anew with: python -m core.api.snapshot docs/openapi.json"
+
+
+async def test_every_callback_is_described(api: Api) -> None:
+    """Each type that can be subscribed to, with its signed headers and its body."""
+    told = (await document(api))["webhooks"]
+    assert set(told) == set(KINDS)
+    for kind, methods in told.items():
+        [operation] = methods.values()
+        assert operation["summary"] == KINDS[kind]
+        assert {one["name"] for one in operation["parameters"]} == {
+            "webhook-id",
+            "webhook-timestamp",
+            "webhook-signature",
+        }
 
 
 async def test_all_references_lead_somewhere(api: Api) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from core.api.webhook_schemas import CallbackBody, CallbackFacts
 from core.callbacks.deliveries import GAP, Delivery
 from core.callbacks.kinds import KINDS, unknown_patterns
 from core.callbacks.messages import LARGEST, message_id, render
@@ -71,6 +72,9 @@ def test_the_body_is_a_thin_cloud_event() -> None:
     assert told["data"]["code"] == "retries-exhausted"
     assert isinstance(told["data"]["retryable"], bool)
     assert render("https://patchbay.example.com", delivery()) == body
+    described = {field.encode_name for field in msgspec.structs.fields(CallbackFacts)}
+    assert set(told["data"]) <= described
+    assert msgspec.json.decode(body, type=CallbackBody).data.code == "retries-exhausted"
 
 
 def test_a_suppressed_notice_is_told_by_its_decision() -> None:
