@@ -19,6 +19,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from core.api import (
+    bookings,
     businesses,
     callback_log,
     consents,
@@ -26,6 +27,7 @@ from core.api import (
     notifications,
     pages,
     reference,
+    rules,
     webhook_endpoints,
     webhooks,
 )
@@ -35,7 +37,8 @@ from core.api.guards import authentication, is_ref, is_scope, tenant
 from core.api.health import Probe, live, readiness
 from core.api.openapi import build_document
 from core.api.operations import PUBLIC
-from core.api.problems import PROBLEMS, exception_handler
+from core.api.problem_types import PROBLEMS
+from core.api.problems import exception_handler
 from core.channels.host import Host
 from core.channels.plugin import ChannelPlugin
 from core.errors import ConfigurationError, NotFoundError, PluginContractError
@@ -158,6 +161,7 @@ def document() -> dict[str, Any]:
 
 def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
     v1: _Handlers = [
+        *bookings.HANDLERS,
         *businesses.HANDLERS,
         *consents.HANDLERS,
         *events.HANDLERS,
@@ -165,6 +169,7 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *reference.HANDLERS,
         *webhook_endpoints.HANDLERS,
         *callback_log.HANDLERS,
+        *rules.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]
 

@@ -7,18 +7,25 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
+from core.access import audit
 from core.api import examples, notices
 from core.api.bodies import read_body, read_query
-from core.api.guards import owner, tenant
+from core.api.guards import address_of, caller_of, owner, tenant
 from core.api.lending import Call, Lent
-from core.api.notification_schemas import EventDecision, EventOut, EventPage, EventsQuery
+from core.api.notification_schemas import (
+    EventDecision,
+    EventOut,
+    EventPage,
+    EventsQuery,
+    TellQuery,
+)
 from core.api.operations import CLOUD_EVENT, JSON, Answer, Example, Operation, described
 from core.api.paging import page, read_cursor
-from core.api.schemas import In
 from core.businesses.store import BusinessRow
 from core.ids import DECISION, EVENT, NOTIFICATION, inward, outward
 from core.notify import events as wire
-from core.notify.intake import take_in
+from core.notify.intake import rehearse, take_in
+from core.notify.services import Services
 
 _DUPLICATE, _ACCEPTED = 200, 202
 
@@ -33,18 +40,26 @@ _DUPLICATE, _ACCEPTED = 200, 202
                 "Answered when it is stored and decided. A business-level no (no consent, a "
                 "template that is not approved) is a decision in a 202, not an error. `source` "
                 "and `id` name the event: told again, it gets the same answer with "
-                "`duplicate: true`."
+                "`duplicate: true`. With `dry_run=true` every check is run and every text is "
+                "rendered, and nothing is written but a line of the audit trail."
             ),
             tag="Events",
             scope="events:write",
             body=wire.EventIn,
             body_media=(JSON, CLOUD_EVENT),
+            query=TellQuery,
             answers={
-                200: Answer(description="Known already; nothing was done.", schema=wire.Answer),
+                200: Answer(
+                    description="Known already, or a dry run; nothing was done.",
+                    schema=wire.Answer,
+                ),
                 202: Answer(description="Stored and decided.", schema=wire.Answer),
             },
             problems=("not-found", "idempotency-mismatch", "idempotency-in-progress"),
             examples={
+                "dry run": Example(
+                    status=200, body=examples.EVENT_BODY, query={"dry_run": "true"}
+                ),
                 "plain": Example(status=202, body=examples.EVENT_BODY),
                 "CloudEvents": Example(
                     status=202, body=examples.CLOUD_EVENT_BODY, media_type=CLOUD_EVENT
@@ -55,16 +70,35 @@ _DUPLICATE, _ACCEPTED = 200, 202
 )
 async def tell_event(request: Call, services: Lent) -> Response[wire.Answer]:
     """Store the event, decide about its messages and queue what may be sent."""
-    read_query(request, In)
+    asked = read_query(request, TellQuery)
     told = await read_body(request, wire.EventIn, media_types=(JSON, CLOUD_EVENT))
     business = await tenant(services, request, told.data.business_id, "/data/business_id")
     event = wire.as_event(told, business, services.clock.now())
+    if asked.dry_run:
+        return await _try_out(request, services, business, event)
     [answer] = await take_in(services, business, [event])
     return Response(
         answer,
         status_code=_DUPLICATE if answer.duplicate else _ACCEPTED,
         headers={"Location": f"/v1/events/{answer.id}"},
     )
+
+
+async def _try_out(
+    request: Call, services: Services, business: BusinessRow, event: wire.NotificationEvent
+) -> Response[wire.Answer]:
+    answer = await rehearse(services, business, event)
+    async with services.database.business(business.id) as transaction:
+        await audit.record(
+            transaction,
+            business_id=business.id,
+            actor=caller_of(request).actor,
+            action="event.dry-run",
+            target=f"booking:{event.booking.ref}" if event.booking else "event",
+            after={"type": event.type},
+            ip=address_of(request),
+        )
+    return Response(answer, status_code=_DUPLICATE)
 
 
 @get(

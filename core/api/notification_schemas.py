@@ -10,6 +10,12 @@ from core.notify.events import Moment, Ref
 Status = Literal["queued", "sent", "delivered", "read", "failed", "canceled", "suppressed"]
 
 
+class TellQuery(In, frozen=True, kw_only=True):
+    """Whether to do it, or only to see what would happen."""
+
+    dry_run: bool = False
+
+
 class EventsQuery(In, frozen=True, kw_only=True):
     """Which events, the newest first."""
 

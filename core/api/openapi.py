@@ -9,7 +9,8 @@ import msgspec
 
 from core.access.keys import SCOPES
 from core.api.operations import CLOUD_EVENT, PUBLIC, Operation
-from core.api.problems import MEDIA_TYPE, PROBLEMS
+from core.api.problem_types import PROBLEMS
+from core.api.problems import MEDIA_TYPE
 from core.api.schemas import ProblemBody
 from core.api.webhook_schemas import CallbackBody
 from core.callbacks.kinds import KINDS

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from core.api.problems import PROBLEMS
+from core.api.problem_types import PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from core.api.problems import Problem
+    from core.api.problem_types import Problem
 
 _STYLE: Final = """
 :root{color-scheme:light dark}

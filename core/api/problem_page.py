@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from core.api.problems import PROBLEMS
+from core.api.problem_types import PROBLEMS
 
 _HEAD = """# Problems
 

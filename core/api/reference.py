@@ -7,7 +7,8 @@ from litestar import Response, get
 
 from core.api.lending import Lent
 from core.api.operations import PUBLIC, Answer, Example, Operation, described
-from core.api.problems import PROBLEMS, problem_type
+from core.api.problem_types import PROBLEMS
+from core.api.problems import problem_type
 from core.api.schemas import EventType, EventTypeList, ProblemType, ProblemTypeList
 from core.notify.events import EVENT_TYPES, EventIn
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from core.notify.policy import Facts
+from core.notify.rules import REMINDER
 from core.notify.wording import Source, language_chain, parameters, values
 
 if TYPE_CHECKING:
@@ -18,14 +19,23 @@ if TYPE_CHECKING:
     from core.notify.events import NotificationEvent
     from core.notify.rules import Rule
     from core.notify.services import Services
+    from core.notify.timing import Timing
 
 _FACTS: Final = """
 SELECT k.place, n.id AS connection_id, t.id AS template_id, t.usable, t.language, t.category,
-       t.parameters, t.version, a.id AS address_id, u.id AS suppression_id,
+       t.parameters, t.version, t.body, a.id AS address_id, u.id AS suppression_id,
        c.id AS consent_id, c.opt_in, c.revoked_at, m.opt_in AND m.revoked_at IS NULL AS marketing,
-       v.newest
-FROM unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-    AS k(place, customer_id, channel, kind, template, languages, booking_ref)
+       k.once AND EXISTS (
+           SELECT FROM notification_outbox o
+           WHERE o.business_id = $1 AND o.customer_id = k.customer_id
+             AND o.booking_ref = k.booking_ref AND o.rule_key = k.rule_key
+             AND o.generation = k.generation
+             AND o.status <> 'canceled' AND o.status <> 'failed' AND o.phase <> 'waiting'
+             AND o.phase <> 'leased') AS already_sent
+FROM unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::text[], $10::int[], $11::boolean[])
+    AS k(place, customer_id, channel, kind, template, languages, booking_ref, rule_key,
+         generation, once)
 LEFT JOIN LATERAL (
     SELECT x.id FROM channel_connection x
     WHERE x.business_id = $1 AND x.channel = k.channel AND x.state = 'active'
@@ -47,9 +57,6 @@ LEFT JOIN customer_consents c ON c.business_id = $1 AND c.customer_id = k.custom
     AND c.channel = k.channel AND c.purpose = 'transactional'
 LEFT JOIN customer_consents m ON m.business_id = $1 AND m.customer_id = k.customer_id
     AND m.channel = k.channel AND m.purpose = 'marketing'
-LEFT JOIN LATERAL (
-    SELECT max(e.booking_version) AS newest FROM event e
-    WHERE e.business_id = $1 AND e.booking_ref = k.booking_ref) v ON true
 ORDER BY k.place
 """
 
@@ -65,7 +72,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One message that an event asks for, before anything is decided."""
+    """One message that an event asks for, before anything is decided.
+
+    Attributes:
+        generation: of the booking's plan; 0 where there is none.
+        superseded: newer news of the booking is known already.
+    """
 
     event: NotificationEvent
     event_id: UUID
@@ -73,6 +85,9 @@ class Notice:
     channel: str
     person: Person
     source: Source
+    timing: Timing
+    generation: int = 0
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +98,7 @@ class Candidate:
     facts: Facts
     language: str
     template_version: int
+    body: str
     parameters: tuple[str, ...]
     address_id: UUID | None
     connection_id: UUID | None
@@ -115,7 +131,12 @@ async def look_up(
     """Collect the facts about every notice of a request in one statement."""
     if not notices:
         return []
-    chains = [language_chain(notice.person.locale, business.default_locale) for notice in notices]
+    chains = [
+        language_chain(
+            notice.person.locale, *(notice.rule.languages or (business.default_locale,))
+        )
+        for notice in notices
+    ]
     plugins = services.registry.plugins
     rows = await transaction.fetch(
         _FACTS,
@@ -130,6 +151,9 @@ async def look_up(
         [notice.rule.template for notice in notices],
         [",".join(chain) for chain in chains],
         [notice.event.booking.ref if notice.event.booking else None for notice in notices],
+        [notice.rule.key for notice in notices],
+        [notice.generation for notice in notices],
+        [notice.event.type == REMINDER for notice in notices],
     )
     return [
         _candidate(services, business, notice, row, chain[0], now)
@@ -145,13 +169,16 @@ def _candidate(
     preferred: str,
     now: datetime,
 ) -> Candidate:
-    booking = notice.event.booking
     language = row["language"] or preferred
     wanted = tuple(row["parameters"] or ())
     _, missing = parameters(wanted, values(notice.source, language))
-    version = booking.version if booking else None
     facts = Facts(
         now=now,
+        due_at=notice.timing.due_at,
+        rule_enabled=notice.rule.enabled,
+        too_late=notice.timing.too_late,
+        quiet=notice.timing.quiet,
+        already_sent=bool(row["already_sent"]),
         channel_loaded=notice.channel in services.channels,
         channel_enabled=business.killed_at is None
         and notice.channel not in business.settings.channels_off,
@@ -168,14 +195,15 @@ def _candidate(
         address_known=row["address_id"] is not None,
         address_suppressed=row["suppression_id"] is not None,
         missing=missing if row["template_id"] is not None else (),
-        useful_until=booking.starts_at if booking else None,
-        superseded=version is not None and row["newest"] is not None and version < row["newest"],
+        useful_until=notice.timing.useful_until,
+        superseded=notice.superseded,
     )
     return Candidate(
         notice=notice,
         facts=facts,
         language=language,
         template_version=row["version"] or 0,
+        body=row["body"] or "",
         parameters=wanted,
         address_id=row["address_id"],
         connection_id=row["connection_id"],

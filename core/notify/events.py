@@ -20,6 +20,7 @@ from core.customers.emails import is_email
 from core.customers.phones import PhoneError, read_phone
 from core.errors import FieldFault, InvalidInputError
 from core.ids import REF_PATTERN
+from core.notify.policy import CheckResult
 
 if TYPE_CHECKING:
     from core.businesses.store import BusinessRow
@@ -158,6 +159,10 @@ class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         outcome: queued, scheduled or suppressed.
         reason: why not, as a code; only where it was suppressed.
         notification_id: `ntf_...`, or `dec_...` where it was suppressed.
+        send_at: when it goes out; only where it is scheduled.
+        language: of the text; of a dry run only, like what follows.
+        rendered: what the customer would read.
+        checks: every gate's answer.
     """
 
     rule: str
@@ -165,17 +170,26 @@ class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     outcome: str
     template: str = ""
     reason: str = ""
-    notification_id: str = ""
+    notification_id: str | None = ""
     send_at: datetime | None = None
+    language: str = ""
+    rendered: str = ""
+    checks: tuple[CheckResult, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller is told about one event."""
+    """What the caller is told about one event; of a dry run, ids are null.
 
-    id: str
+    Attributes:
+        superseded_in_flight: messages about the booking's earlier state that were with the
+            provider already when this event came; what is decided here corrects them.
+    """
+
+    id: str | None
     status: str = "accepted"
     duplicate: bool = False
     decisions: tuple[DecisionAnswer, ...] = ()
+    superseded_in_flight: tuple[str, ...] = ()
 
 
 def as_event(told: EventIn, business: BusinessRow, received_at: datetime) -> NotificationEvent:

@@ -59,6 +59,7 @@ _TITLES: Final = {
     "address": "There is an address to write to",
     "variables": "Every value of the template is known",
     "useful": "It would arrive in time to be useful",
+    "rule": "The rule for it is switched on",
     "limits": "The business's limits left room for it",
     "provider": "The provider took it over",
 }

@@ -30,6 +30,9 @@ CHECKS: Final = (
 )
 """The gates in the order they are asked: first the specification's four (section 8)."""
 
+RULE: Final = "rule"
+"""Stands before the gates where the business switched the rule off."""
+
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One gate's answer; kept with the decision.
@@ -58,9 +61,16 @@ class Facts:
         revoked: the customer agreed once and took it back.
         marketing: the provider calls the template advertising.
         missing: values that the template needs and the event did not bring.
+        due_at: when it is to be sent.
+        already_sent: the same notice of the same plan went out, or is on its way.
     """
 
     now: datetime
+    due_at: datetime
+    rule_enabled: bool
+    too_late: bool
+    quiet: bool
+    already_sent: bool
     channel_loaded: bool
     channel_enabled: bool
     connected: bool
@@ -81,9 +91,11 @@ class Facts:
 
 
 def judge(facts: Facts) -> tuple[CheckResult, ...]:
-    """Ask every gate in order until one says no."""
+    """Ask every gate in order until one says no; of a rule that is switched off, none is asked."""
     results: list[CheckResult] = []
-    refused = False
+    refused = not facts.rule_enabled
+    if refused:
+        results.append(CheckResult(check=RULE, result=FAIL, reason="rule-disabled"))
     for check, gate in _GATES.items():
         if refused:
             results.append(CheckResult(check=check, result=SKIPPED))
@@ -138,8 +150,15 @@ def _worded(facts: Facts) -> tuple[str, str]:
 
 
 def _useful(facts: Facts) -> tuple[str, str]:
-    if facts.superseded:
-        return "superseded", ""
+    stops = {
+        "superseded": facts.superseded,
+        "already-sent": facts.already_sent,
+        "too-late": facts.too_late,
+        "quiet-hours": facts.quiet,
+    }
+    for reason, stopped in stops.items():
+        if stopped:
+            return reason, ""
     late = facts.useful_until is not None and facts.useful_until <= facts.now
     return ("expired" if late else ""), ""
 

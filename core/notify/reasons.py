@@ -28,6 +28,11 @@ class Reason:
 
 
 _ALL: Final = (
+    Reason(
+        code="rule-disabled",
+        summary="The business switched this rule off.",
+        action="Switch the rule on, if such messages are wanted.",
+    ),
     # Checks, in the order they run (specification 8).
     Reason(
         code="channel-disabled",
@@ -96,6 +101,21 @@ _ALL: Final = (
         code="expired",
         summary="The message would have come too late to be useful.",
         action="Nothing; look at the delays if this happens often.",
+    ),
+    Reason(
+        code="too-late",
+        summary="The booking came too late for this message: its moment had passed.",
+        action="Nothing; a later reminder still goes out if its moment is ahead.",
+    ),
+    Reason(
+        code="quiet-hours",
+        summary="Its moment lay in the business's quiet hours, and it was not to be deferred.",
+        action="Change the rule's quiet hours, or let it defer messages.",
+    ),
+    Reason(
+        code="already-sent",
+        summary="The same reminder of this booking was sent already, or is on its way.",
+        action="Nothing.",
     ),
     # While it waits.
     Reason(

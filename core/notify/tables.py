@@ -1,10 +1,21 @@
-"""The tables of events and of what was decided about them."""
+"""The tables of events, rules, plans and of what was decided."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from piccolo.columns import JSONB, UUID, BigInt, Bytea, Integer, Timestamptz, Varchar
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    BigInt,
+    Boolean,
+    Bytea,
+    Integer,
+    Interval,
+    Time,
+    Timestamptz,
+    Varchar,
+)
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.table import Table
 
@@ -63,3 +74,57 @@ class Decision(BusinessRow, Table, tablename="decision"):
     outcome = Varchar(length=12, choices=Outcome)
     reason = Varchar(length=64, default="")
     checks = JSONB(default="[]")
+
+
+class QuietMode(StrEnum):
+    """What happens to a notice whose moment lies in quiet hours."""
+
+    DEFER = "defer"
+    SKIP = "skip"
+
+
+class NotificationRule(BusinessRow, Table, tablename="notification_rule"):
+    """A business's own rule; it replaces the built-in one with the same key, or adds one.
+
+    `variables` holds what is written where an event brings no value.
+    """
+
+    key = Varchar(length=64)
+    event_type = Varchar(length=64)
+    template_name = Varchar(length=512)
+    channels = JSONB(default="[]")
+    lead = Interval(null=True, default=None)
+    quiet_from = Time(null=True, default=None)
+    quiet_to = Time(null=True, default=None)
+    quiet_mode = Varchar(length=8, choices=QuietMode, default=QuietMode.DEFER)
+    minimum_notice = Interval(null=True, default=None)
+    languages = JSONB(default="[]")
+    variables = JSONB(default="{}")
+    enabled = Boolean(default=True)
+    version = Integer(default=1)
+    updated_at = Timestamptz(default=TimestamptzNow())
+
+
+class PlanState(StrEnum):
+    """What is known of a booking."""
+
+    ACTIVE = "active"
+    CANCELED = "canceled"
+    COMPLETED = "completed"
+    NO_SHOW = "no_show"
+
+
+class BookingPlan(BusinessRow, Table, tablename="booking_plan"):
+    """The pending notices of one booking: each change of the booking makes a new generation.
+
+    `told_at` is the time of the event that made the newest generation.
+    """
+
+    booking_ref = Varchar(length=64)
+    customer_id = UUID(null=True, default=None)
+    generation = Integer(default=0)
+    booking_version = BigInt(null=True, default=None)
+    starts_at = Timestamptz(null=True, default=None)
+    told_at = Timestamptz(null=True, default=None)
+    state = Varchar(length=12, choices=PlanState, default=PlanState.ACTIVE)
+    updated_at = Timestamptz(default=TimestamptzNow())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from babel.dates import format_date, format_time
+from babel.dates import format_skeleton, format_time
 
 from core.channels.messages import Parameter
 from core.notify.events import Booking, EventCustomer
@@ -25,12 +25,17 @@ _FALLBACKS: Final = {"first_name": "-", "service": "-"}
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """What the values are made of; sealed with the message until it is sent (rulings B12)."""
+    """What the values are made of; sealed with the message until it is sent (rulings B12).
+
+    Attributes:
+        fallbacks: what the rule writes where the event brought no value.
+    """
 
     business_name: str
     timezone: str
     customer: EventCustomer
     booking: Booking | None = None
+    fallbacks: dict[str, str] = {}
 
 
 def values(source: Source, language: str) -> dict[str, str]:
@@ -51,9 +56,11 @@ def values(source: Source, language: str) -> dict[str, str]:
         }
         if booking.starts_at is not None:
             local = booking.starts_at.astimezone(ZoneInfo(source.timezone))
-            found["date"] = format_date(local, "EEE d MMM", locale=language.replace("-", "_"))
-            found["time"] = format_time(local, "short", locale=language.replace("-", "_"))
-    return {name: value for name, value in found.items() if value}
+            locale = language.replace("-", "_")
+            found["date"] = format_skeleton("MMMEd", local, locale=locale)
+            # Providers turn narrow spaces into plain ones; what we log must be what was read.
+            found["time"] = format_time(local, "short", locale=locale).replace("\u202f", " ")
+    return source.fallbacks | {name: value for name, value in found.items() if value}
 
 
 def parameters(

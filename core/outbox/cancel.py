@@ -38,6 +38,40 @@ async def bookings(
     return [row["id"] for row in rows]
 
 
+async def notices(
+    transaction: Transaction, business_id: UUID, keys: Sequence[tuple[str, str]], reason: str
+) -> list[UUID]:
+    """Cancel what waits of these notices, named by booking and rule."""
+    condition = "(o.booking_ref, o.rule_key) IN (SELECT * FROM unnest($3::text[], $4::text[]))"
+    rows = await transaction.fetch(
+        _CANCEL.format(condition=condition),
+        business_id,
+        reason,
+        [ref for ref, _ in keys],
+        [rule for _, rule in keys],
+    )
+    return [row["id"] for row in rows]
+
+
+async def on_their_way(
+    transaction: Transaction, business_id: UUID, refs: Sequence[str]
+) -> dict[str, list[UUID]]:
+    """Return by booking the messages that are with the provider right now: too late to stop."""
+    rows = await transaction.fetch(
+        """
+        SELECT o.booking_ref, o.id FROM notification_outbox o
+        WHERE o.business_id = $1 AND o.booking_ref = ANY ($2) AND o.phase = 'in_flight'
+        ORDER BY o.id
+        """,
+        business_id,
+        list(refs),
+    )
+    found: dict[str, list[UUID]] = {}
+    for row in rows:
+        found.setdefault(row["booking_ref"], []).append(row["id"])
+    return found
+
+
 async def customer(
     transaction: Transaction, business_id: UUID, customer_id: UUID, channel: str, reason: str
 ) -> list[UUID]:

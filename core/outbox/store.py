@@ -52,6 +52,7 @@ class NewRow(msgspec.Struct, frozen=True, kw_only=True):
     event_id: UUID
     rule_key: str
     booking_ref: str | None
+    generation: int
     address_id: UUID
     connection_id: UUID
     useful_until: datetime | None
@@ -142,12 +143,12 @@ async def insert(transaction: Transaction, rows: Sequence[NewRow]) -> None:
         """
         INSERT INTO notification_outbox (id, business_id, customer_id, channel, event_type,
             template_name, language_code, template_version, purpose, payload_json, next_retry_at,
-            event_id, rule_key, booking_ref, address_id, connection_id, useful_until,
+            event_id, rule_key, booking_ref, generation, address_id, connection_id, useful_until,
             variables_sealed, trace_id)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],
             $6::text[], $7::text[], $8::int[], $9::text[], $10::jsonb[], $11::timestamptz[],
-            $12::uuid[], $13::text[], $14::text[], $15::uuid[], $16::uuid[], $17::timestamptz[],
-            $18::bytea[], $19::text[])
+            $12::uuid[], $13::text[], $14::text[], $15::int[], $16::uuid[], $17::uuid[],
+            $18::timestamptz[], $19::bytea[], $20::text[])
         """,
         *([getattr(row, column.name) for row in rows] for column in columns),
     )

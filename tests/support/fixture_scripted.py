@@ -144,7 +144,9 @@ class Salon:
 def open_salon(services: Services, add_business: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that connects a business to the scripted channel."""
 
-    async def connect(ref: str = "salon-a", *, usable: bool = True) -> Salon:
+    async def connect(
+        ref: str = "salon-a", *, usable: bool = True, reminders: bool = False
+    ) -> Salon:
         business = await add_business(ref)
         sender = services.channels.get(CHANNEL) or ScriptedSender()
         services.channels[CHANNEL] = sender  # type: ignore[index]
@@ -172,7 +174,12 @@ def open_salon(services: Services, add_business: Callable[..., Any]) -> Callable
                         parameters=("first_name", "business_name", "date", "time"),
                         body="Ciao {{first_name}}, {{business_name}}: {{date}} {{time}}",
                     )
-                    for name in ("booking_confirmed", "booking_rescheduled", "booking_canceled")
+                    for name in (
+                        "booking_confirmed",
+                        "booking_rescheduled",
+                        "booking_canceled",
+                        *(("reminder_24h", "reminder_2h") if reminders else ()),
+                    )
                 ],
             )
         return Salon(services, business, sender)  # type: ignore[arg-type]

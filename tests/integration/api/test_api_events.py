@@ -71,7 +71,7 @@ async def test_a_told_event_is_stored_decided_and_queued(api: Api) -> None:
     assert body["status"] == "accepted"
     assert body["duplicate"] is False
     assert told.headers["location"] == f"/v1/events/{body['id']}"
-    [decision] = body["decisions"]
+    decision = body["decisions"][0]
     assert decision["outcome"] == "queued", decision
     assert decision["notification_id"].startswith("ntf_")
     assert api.ring.woken == [(api.own.id, "whatsapp")]
@@ -81,7 +81,7 @@ async def test_a_told_event_is_stored_decided_and_queued(api: Api) -> None:
 async def test_without_consent_the_answer_is_a_decision_not_an_error(api: Api) -> None:
     """The booking system need not know who agreed: 202, suppressed, with the reason."""
     body = (await api.tell()).json()
-    [decision] = body["decisions"]
+    decision = body["decisions"][0]
     assert (decision["outcome"], decision["reason"]) == ("suppressed", "consent-missing")
     assert decision["notification_id"].startswith("dec_")
     assert await api.count("notification_outbox") == 0
@@ -197,11 +197,39 @@ async def test_a_body_that_does_not_say_its_size_is_cut_off(api: Api) -> None:
     assert sent < 100
 
 
-async def test_a_dry_run_is_never_taken_for_a_real_one(api: Api) -> None:
-    """As long as it is not offered, asking for it is refused instead of sending."""
+async def test_a_dry_run_tells_everything_and_writes_nothing(api: Api) -> None:
+    """Every check and the text are shown, without ids; afterwards it can be told for real."""
+    await api.grant()
+    tables = ("event", "decision", "notification_outbox", "booking_plan", "customer")
+    before = {table: await api.count(table) for table in tables}
     asked = await api.call("POST", "/v1/events?dry_run=true", json=examples.EVENT_BODY)
-    assert (asked.status_code, asked.json()["errors"][0]["pointer"]) == (422, "?dry_run")
-    assert await api.count("event") == 0
+    assert asked.status_code == 200, asked.text
+    body = asked.json()
+    assert (body["id"], body["status"], body["duplicate"]) == (None, "dry-run", False)
+    decision = body["decisions"][0]
+    assert (decision["outcome"], decision["notification_id"]) == ("queued", None)
+    assert decision["rendered"] == "Ciao Giulia, Salone Aurora: mar 23 mar 10:30"
+    assert decision["language"] == "it"
+    assert {one["result"] for one in decision["checks"]} == {"pass"}
+    assert {table: await api.count(table) for table in tables} == before
+    assert api.ring.woken == []
+    said = await api.superuser.fetchrow("SELECT * FROM audit_log ORDER BY id DESC LIMIT 1")
+    assert (said["action"], said["target"]) == ("event.dry-run", "booking:B-1001")
+    assert (await api.tell()).status_code == 202
+    again = (await api.call("POST", "/v1/events?dry_run=true", json=examples.EVENT_BODY)).json()
+    assert (again["id"], again["duplicate"]) == (None, True)
+
+
+async def test_a_dry_run_refuses_what_the_real_one_would(api: Api) -> None:
+    """A foreign business, another body under a known id, a word that is no yes or no."""
+    path = "/v1/events?dry_run=true"
+    foreign = await api.call("POST", path, key="foreign", json=examples.EVENT_BODY)
+    assert foreign.status_code == 404
+    await api.tell()
+    other = await api.call("POST", path, json=changed("data.booking.ref", "B-2"))
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-mismatch")
+    odd = await api.call("POST", "/v1/events?dry_run=perhaps", json=examples.EVENT_BODY)
+    assert (odd.status_code, odd.json()["errors"][0]["pointer"]) == (422, "?dry_run")
 
 
 async def test_an_event_can_be_read_again(api: Api) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.api import examples
-from core.api.problems import PROBLEMS
+from core.api.problem_types import PROBLEMS
 from core.callbacks.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ async def seed(api: Api) -> None:
     run = api.superuser.execute
     await run("ALTER TABLE notification_outbox DROP CONSTRAINT outbox_event_fk")
     await run("ALTER TABLE decision DROP CONSTRAINT decision_event_fk")
-    await run("UPDATE decision SET id = $1 WHERE outcome = 'suppressed'", examples.DECISION_UUID)
+    await run(
+        "UPDATE decision SET id = $1 WHERE outcome = 'suppressed' AND rule_key = 'confirmed'",
+        examples.DECISION_UUID,
+    )
     event = await api.superuser.fetchval("SELECT id FROM event WHERE external_id = 'seed-queued'")
     for table in ("notification_outbox", "decision"):
         await run(

@@ -139,7 +139,8 @@ def _prepare_business(town: Town) -> None:
 async def _see_it_at_work(town: Town, database: Any) -> None:
     """A booking is confirmed: the copy sends the message, its route and its screen show it."""
     decisions = town.tell("e-1")["decisions"]
-    assert [(one["channel"], one["outcome"]) for one in decisions] == [(SLUG, "queued")]
+    assert {one["channel"] for one in decisions} == {SLUG}
+    assert (decisions[0]["rule"], decisions[0]["outcome"]) == ("confirmed", "queued")
     sent = town.wait_for_status(decisions[0]["notification_id"], "sent")
     shown = town.api("GET", _entries(SLUG)).json()["data"]
     assert [one["notification_id"] for one in shown] == [sent["id"]]

@@ -160,11 +160,15 @@ def test_the_pack_keeps_metas_rules(language: str) -> None:
         assert {one["param_name"] for one in told} == set(template.examples)
 
 
-def test_english_and_italian_are_there() -> None:
-    """The pack is written in two languages at least, with the same placeholders."""
-    english, italian = pack.read_pack("en"), pack.read_pack("it")
-    for name, template in english.templates.items():
-        assert set(template.examples) == set(italian.templates[name].examples)
+def test_the_pack_is_written_in_six_languages() -> None:
+    """Each language has the same templates, with the same placeholders."""
+    assert pack.languages() == ["de", "en", "es", "fr", "it", "pt"]
+    english = pack.read_pack("en")
+    for language in pack.languages():
+        other = pack.read_pack(language)
+        assert set(other.templates) == set(english.templates)
+        for name, template in english.templates.items():
+            assert set(template.examples) == set(other.templates[name].examples)
     with pytest.raises(LookupError):
         pack.read_pack("../en")
 

@@ -15,7 +15,8 @@ from litestar.testing import RequestFactory
 from core.api.bodies import read_query
 from core.api.notification_schemas import NotificationsQuery
 from core.api.paging import page, read_cursor
-from core.api.problems import PROBLEMS, exception_handler
+from core.api.problem_types import PROBLEMS
+from core.api.problems import exception_handler
 from core.errors import (
     ConflictError,
     FieldFault,
