@@ -5,7 +5,6 @@ ALTER TABLE callback_endpoint
         FOREIGN KEY (business_id) REFERENCES business (id),
     ADD CONSTRAINT callback_endpoint_mode_check CHECK (mode IN ('live', 'test')),
     ADD CONSTRAINT callback_endpoint_state_check CHECK (state IN ('active', 'disabled')),
-    ADD CONSTRAINT callback_endpoint_events_check CHECK (cardinality(events) > 0),
     ADD CONSTRAINT callback_endpoint_previous_check
         CHECK ((previous_sealed IS NULL) = (previous_until IS NULL));
 CREATE INDEX callback_endpoint_active ON callback_endpoint (business_id) WHERE state = 'active';

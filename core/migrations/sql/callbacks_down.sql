@@ -15,4 +15,4 @@ DROP FUNCTION callback_wants(varchar[], text);
 DROP FUNCTION callback_new_id(timestamptz);
 DROP INDEX callback_delivery_age, callback_delivery_listed, callback_delivery_leased, callback_delivery_due, callback_endpoint_business, callback_endpoint_active;
 ALTER TABLE callback_delivery DROP CONSTRAINT callback_delivery_endpoint_fk, DROP CONSTRAINT callback_delivery_business_fk, DROP CONSTRAINT callback_delivery_state_check, DROP CONSTRAINT callback_delivery_lease_check, DROP CONSTRAINT callback_delivery_due_check;
-ALTER TABLE callback_endpoint DROP CONSTRAINT callback_endpoint_business_fk, DROP CONSTRAINT callback_endpoint_mode_check, DROP CONSTRAINT callback_endpoint_state_check, DROP CONSTRAINT callback_endpoint_events_check, DROP CONSTRAINT callback_endpoint_previous_check;
+ALTER TABLE callback_endpoint DROP CONSTRAINT callback_endpoint_business_fk, DROP CONSTRAINT callback_endpoint_mode_check, DROP CONSTRAINT callback_endpoint_state_check, DROP CONSTRAINT callback_endpoint_previous_check;
