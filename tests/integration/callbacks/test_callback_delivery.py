@@ -27,7 +27,7 @@ SECOND = timedelta(seconds=1)
 async def test_a_callback_arrives_signed_and_thin(wire: Wire) -> None:
     """A CloudEvent with the three headers, verified from the standard's own words."""
     await wire.salon.customer()
-    event = wire.salon.event(starts_at=TOMORROW)
+    event = wire.salon.event(starts_at=TOMORROW, kind="booking.canceled")
     await take_in(wire.services, wire.salon.business, [event])
     await send_all(wire.services)
     await wire.run(lambda: len(wire.receiver.calls) == 3)

@@ -22,14 +22,17 @@ if TYPE_CHECKING:
     from conftest import Wire
 
 
+CANCELED = "booking.canceled"
+
+
 async def kinds(wire: Wire) -> list[str]:
     """Return the types that were written, in their order."""
     return [row["type"] for row in await wire.rows()]
 
 
 async def queue(wire: Wire, event_id: str = "e-1", **more: Any) -> None:
-    """Tell an event of a customer who agreed."""
-    event = wire.salon.event(event_id, starts_at=TOMORROW, **more)
+    """Tell an event; that of a cancellation leads to one notice and to no reminders."""
+    event = wire.salon.event(event_id, starts_at=TOMORROW, **({"kind": CANCELED} | more))
     await take_in(wire.services, wire.salon.business, [event])
 
 
@@ -64,14 +67,20 @@ async def test_failed_canceled_and_suppressed_are_told_with_their_reason(wire: W
     await queue(wire, "e-1")
     wire.salon.sender.answers = [InvalidRecipientError("no", code="131026")]
     await send_all(wire.services)
-    await queue(wire, "e-2", booking="B-2")
-    await queue(wire, "e-3", kind="booking.canceled", booking="B-2")
-    told = {row["type"]: row["body"] for row in await wire.rows()}
-    assert '"consent-missing"' in told["notification.suppressed"]
-    assert '"131026"' in told["notification.failed"]
-    assert '"superseded"' in told["notification.canceled"]
-    assert '"cus-1"' in told["notification.canceled"]
-    assert '"salon-a"' in told["notification.canceled"]
+    await queue(wire, "e-2", booking="B-2", kind="booking.confirmed")
+    await queue(wire, "e-3", booking="B-2")
+    rows = await wire.rows()
+
+    def told(kind: str) -> list[str]:
+        return [row["body"] for row in rows if row["type"] == f"notification.{kind}"]
+
+    assert any('"consent-missing"' in body for body in told("suppressed"))
+    [failed] = told("failed")
+    assert '"131026"' in failed
+    stopped = [body for body in told("canceled") if '"superseded"' in body]
+    assert stopped
+    for word in ('"cus-1"', '"salon-a"', '"B-2"'):
+        assert word in stopped[0]
 
 
 async def test_consent_given_and_taken_back_is_told_once_each(wire: Wire) -> None:
