@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from core.limits import lanes
+from core.limits import lanes, suspension
 from core.notify import delivery
 from tasks.looping import DATABASE_FAULTS
 
@@ -40,6 +40,10 @@ _CLEANING: Final = {
     "callbacks": """
         DELETE FROM callback_delivery WHERE id IN (SELECT id FROM callback_delivery
             WHERE created_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
+    "paces of recipients": """
+        DELETE FROM recipient_pace WHERE id IN (SELECT id FROM recipient_pace
+            WHERE day < (clock_timestamp() - interval '3 days')::date
+              AND (paced_until IS NULL OR paced_until < clock_timestamp()) LIMIT $1)""",
     "login attempts": """
         DELETE FROM login_attempt WHERE id IN (SELECT id FROM login_attempt
             WHERE at < clock_timestamp() - interval '1 day' LIMIT $1)""",
@@ -115,6 +119,12 @@ async def sweep_lanes(services: Services, transaction: Transaction) -> None:
     await lanes.sweep(transaction)
 
 
+async def probe_lanes(services: Services, transaction: Transaction) -> None:
+    """Let suspended lanes try one message when their minute has passed."""
+    await suspension.probe(transaction)
+    del services
+
+
 async def clean_up(services: Services, transaction: Transaction) -> None:
     """Delete what has been kept long enough."""
     del services
@@ -126,4 +136,5 @@ DUTIES: Final = (
     Duty(1, "leases", 2.0, sweep_leases),
     Duty(2, "lanes", 5.0, sweep_lanes),
     Duty(3, "clean-up", 300.0, clean_up),
+    Duty(11, "half-open", 2.0, probe_lanes),
 )

@@ -19,15 +19,18 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from core.api import (
+    acts,
     bookings,
     businesses,
     callback_log,
     consents,
     events,
+    limits,
     notifications,
     pages,
     reference,
     rules,
+    sending,
     webhook_endpoints,
     webhooks,
 )
@@ -166,6 +169,9 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *consents.HANDLERS,
         *events.HANDLERS,
         *notifications.HANDLERS,
+        *acts.HANDLERS,
+        *limits.HANDLERS,
+        *sending.HANDLERS,
         *reference.HANDLERS,
         *webhook_endpoints.HANDLERS,
         *callback_log.HANDLERS,

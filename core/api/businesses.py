@@ -268,7 +268,9 @@ def _channel(services: Services, row: Any) -> ChannelOut:
         reason=row["connection_reason"] or "",
         quality=row["quality"] or None,
         limits=limits,
-        suspended=row["lane_reason"] or lane if lane in ("suspended", "killed") else None,
+        suspended=row["lane_reason"] or lane
+        if lane in ("suspended", "killed") or row["lane_reason"] == "probing"
+        else None,
     )
 
 

@@ -90,8 +90,8 @@ async def get_notification(
     notification_id: FromPath[str], request: Call, services: Lent
 ) -> Response[NotificationOut]:
     """Return one notification; a `dec_` id is a notice that was suppressed."""
-    business, notice = await _load(notification_id, request, services)
-    return Response(_shown(notice, business))
+    business, notice = await load_story(notification_id, request, services)
+    return Response(show_story(notice, business))
 
 
 @get(
@@ -112,7 +112,7 @@ async def list_attempts(
     notification_id: FromPath[str], request: Call, services: Lent
 ) -> Response[AttemptList]:
     """Return the tries; a notice that was never queued has none."""
-    _, notice = await _load(notification_id, request, services)
+    _, notice = await load_story(notification_id, request, services)
     tries = [
         AttemptOut(
             number=one.number,
@@ -127,9 +127,10 @@ async def list_attempts(
     return Response(AttemptList(data=tries))
 
 
-async def _load(
+async def load_story(
     outward_id: str, request: Call, services: Services
 ) -> tuple[BusinessRow, notices.Notice]:
+    """Return a notification or a suppressed notice, and whose it is."""
     if outward_id.startswith(f"{DECISION}_"):
         row_id = inward(DECISION, outward_id)
         business = await owner(services, request, "decision", row_id)
@@ -143,7 +144,8 @@ async def _load(
         return business, found
 
 
-def _shown(notice: notices.Notice, business: BusinessRow) -> NotificationOut:
+def show_story(notice: notices.Notice, business: BusinessRow) -> NotificationOut:
+    """Write a notification as it goes over the wire."""
     account, row = notice.account, notice.row
     queued = account.status != notices.SUPPRESSED
     return NotificationOut(

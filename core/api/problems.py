@@ -41,6 +41,7 @@ _UNAVAILABLE: Final = (
     OSError,  # the server cannot be reached; TimeoutError is one of them
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was cut in the middle of a word
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.DeadlockDetectedError,

@@ -13,8 +13,9 @@ from core.api.guards import address_of, caller_of, tenant
 from core.api.lending import Call, Lent
 from core.api.operations import Answer, Example, Operation, described
 from core.api.rule_schemas import QuietBody, RuleBody, RuleKey, RuleList, RuleOut, as_rule
-from core.errors import FieldFault, InvalidInputError, NotFoundError, ProblemError
+from core.errors import FieldFault, InvalidInputError, NotFoundError
 from core.notify import rule_store
+from core.notify.limiting import ChangedMeanwhileError
 from core.notify.rule_store import KeptRule
 from core.notify.rules import BUILT_IN
 
@@ -25,13 +26,6 @@ _BODY: Final[dict[str, Any]] = {
     "quiet_hours": {"from": "21:00", "to": "08:00", "mode": "defer"},
     "variables": {"service": "appuntamento"},
 }
-
-
-class PreconditionError(ProblemError):
-    """The thing is not as the caller saw it last."""
-
-    status = 412
-    code = "changed-meanwhile"
 
 
 @get(
@@ -163,8 +157,8 @@ def _tag(version: int) -> str:
     return f'"{version}"'
 
 
-def _changed() -> PreconditionError:
-    return PreconditionError("The rule is not as you saw it; read it again.")
+def _changed() -> ChangedMeanwhileError:
+    return ChangedMeanwhileError("The rule is not as you saw it; read it again.")
 
 
 def _answer(kept: KeptRule, status: int) -> Response[RuleOut]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +24,7 @@ _COLUMNS: Final = (
 )
 _Count = Annotated[int, Meta(ge=1, le=100_000)]
 _Percent = Annotated[int, Meta(ge=0, le=100)]
+_Window = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class BusinessSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,7 +33,8 @@ class BusinessSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     Attributes:
         per_minute: most messages a minute, per channel.
         per_day: most messages a day, per channel, in the business's own day.
-        suspend_percent: share of failures that stops a channel by itself.
+        per_recipient_day: most messages a day to one recipient, per channel.
+        suspend_percent: share of failures that stops a channel by itself; 0 switches it off.
         suspend_window: how many of the last attempts are looked at.
         suspend_minimum: fewer attempts than this never stop a channel.
         quality_stop: the provider's quality at which a channel stops.
@@ -48,16 +50,17 @@ class BusinessSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
     per_minute: _Count = 60
     per_day: Annotated[int, Meta(ge=0, le=10_000_000)] = 1000
+    per_recipient_day: _Count = 20
     suspend_percent: _Percent = 50
-    suspend_window: _Count = 50
-    suspend_minimum: _Count = 20
+    suspend_window: _Window = 50
+    suspend_minimum: _Window = 20
     quality_stop: str = "RED"
     retry_base_seconds: _Count = 30
     retry_factor: _Count = 2
     retry_jitter_percent: _Percent = 25
     retries: Annotated[int, Meta(ge=0, le=5)] = 5
     grace_seconds: _Count = 120
-    unconfirmed: str = "hold"
+    unconfirmed: Literal["hold", "resend"] = "hold"
     channels: tuple[str, ...] = ()
     channels_off: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
     from core.channels.host import Transaction
@@ -83,7 +83,7 @@ async def ensure(
 ) -> None:
     """Make the lane of a connection, or let an existing one start or stop with it.
 
-    A lane that was suspended or killed stays so: a connection does not lift that.
+    A lane that is suspended, tried out or paused stays so: a connection does not lift that.
     """
     await transaction.execute(
         """
@@ -94,10 +94,11 @@ async def ensure(
         FROM business b CROSS JOIN LATERAL (
             SELECT coalesce((b.settings ->> 'per_minute')::int, 60) AS minute,
                    coalesce((b.settings ->> 'per_day')::int, 1000) AS day) c
-        WHERE b.id = $1
+        WHERE b.id = $1 FOR SHARE OF b
         ON CONFLICT (business_id, channel) DO UPDATE
         SET state = excluded.state, reason = excluded.reason, next_at = clock_timestamp()
         WHERE lane.state NOT IN ('suspended', 'killed')
+          AND NOT (lane.state = 'active' AND excluded.state = 'active')
         """,
         business_id,
         channel,
@@ -105,6 +106,7 @@ async def ensure(
         reason,
         BURST_SHARE,
     )
+    await transaction.execute("SELECT lane_hold($1, $2)", business_id, channel)
 
 
 async def stop(transaction: Transaction, key: LaneKey, state: LaneState, reason: str) -> bool:
@@ -122,8 +124,25 @@ async def stop(transaction: Transaction, key: LaneKey, state: LaneState, reason:
     return tag != "UPDATE 0"
 
 
+async def rest(transaction: Transaction, waits: Mapping[LaneKey, timedelta]) -> None:
+    """Let whole lanes rest: the provider asked to slow down; waking does not shorten it."""
+    if waits:
+        keys = sorted(waits)
+        await transaction.execute(
+            "SELECT lane_rest($1, $2, $3)",
+            [business_id for business_id, _ in keys],
+            [channel for _, channel in keys],
+            [waits[key] for key in keys],
+        )
+
+
+async def rest_all(transaction: Transaction, channel: str, wait: timedelta) -> None:
+    """Let every lane of a channel rest: the provider means the whole application."""
+    await transaction.execute("SELECT lane_rest_all($1, $2)", channel, wait)
+
+
 async def postpone(transaction: Transaction, key: LaneKey, wait: timedelta) -> None:
-    """Let a whole lane rest: the provider asked this connection to slow down."""
+    """Let a lane stand back until it is woken or the time is over: it has its share already."""
     await transaction.execute(
         """
         UPDATE lane SET next_at = greatest(next_at, clock_timestamp() + $3)

@@ -23,15 +23,14 @@ from core.errors import (
     OutcomeUnknownError,
     RetryableError,
     SendError,
-    ThrottledError,
     ThrottleScope,
 )
 from core.ids import NOTIFICATION, BusinessId, CustomerId, outward
-from core.limits import lanes
+from core.limits import lanes, recipients
 from core.limits.tables import LaneState
-from core.notify import message_log, wording
+from core.notify import aftermath, message_log, wording
 from core.notify.handovers import Begun, SendResult
-from core.notify.outcomes import ValueMissingError, outcome_of
+from core.notify.outcomes import NotLeftError, ValueMissingError, outcome_of
 from core.outbox import store
 
 if TYPE_CHECKING:
@@ -61,7 +60,15 @@ async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> l
     """
     started = services.clock.monotonic()
     async with services.database.engine() as transaction:
+        held = await recipients.hold_back(transaction, token, ids)
         rows = await store.begin(transaction, token, ids)
+        going = {row.id: row.attempt == 1 for row in rows if row.verdict == store.GO}
+        await recipients.count(transaction, going)
+    services.ring.lanes({(one.business_id, one.channel) for one in held})
+    for one in held:
+        await log.ainfo(
+            "delivery.not_begun", id=outward(NOTIFICATION, one.id), verdict=one.verdict
+        )
     begun: list[Begun] = []
     for row in rows:
         if row.verdict == store.GO:
@@ -109,7 +116,9 @@ async def record_batch(
         applied = await store.record(transaction, token, records)
         accepted = [one for one in results if one.error is None]
         await message_log.write_outbound(services, transaction, accepted)
+        await aftermath.judge_lanes(transaction, results, records, applied)
         await _follow_up(services, transaction, results)
+        await aftermath.slow_down(transaction, results)
     for record in records:
         if not applied.get(record.id):
             await log.awarning("delivery.fenced", id=outward(NOTIFICATION, record.id))
@@ -128,17 +137,19 @@ async def sweep(services: Services, grace: timedelta = timedelta(seconds=120)) -
     others = sorted(set(services.channels) - settled)
     async with services.database.engine() as transaction:
         touched = await store.sweep(transaction)
+        again = await store.resend_unconfirmed(transaction, grace)
         await store.close_unconfirmed(transaction, others, grace)
         for one in touched:
             if one.became == "unconfirmed":
                 await _doubt(transaction, one.business_id, one.channel)
-    return {(one.business_id, one.channel) for one in touched if one.became == "waiting"}
+    waiting = [one for one in touched if one.became == "waiting"]
+    return {(one.business_id, one.channel) for one in (*waiting, *again)}
 
 
 def _not_sent(begun: Begun, detail: str, wait: timedelta) -> SendResult:
     """A message that surely did not leave, through no fault of its own: not counted as a try."""
     scope = ThrottleScope.RECIPIENT
-    return SendResult(begun=begun, error=ThrottledError(detail, scope=scope, retry_after=wait))
+    return SendResult(begun=begun, error=NotLeftError(detail, scope=scope, retry_after=wait))
 
 
 def _unsendable(begun: Begun) -> SendError:
@@ -237,9 +248,8 @@ def _recorded(services: Services, result: SendResult) -> store.Recorded:
 async def _follow_up(
     services: Services, transaction: Transaction, results: Sequence[SendResult]
 ) -> None:
-    """Do what an answer means beyond its own message: rest a lane, stop it, raise an alert."""
+    """Do what an answer means beyond its own message: stop a lane, raise an alert."""
     rejected: dict[LaneKey, SendError] = {}
-    rests: dict[LaneKey, timedelta] = {}
     doubts: set[LaneKey] = set()
     for result in results:
         key = (result.begun.business_id, result.begun.channel)
@@ -247,13 +257,6 @@ async def _follow_up(
             rejected[key] = result.error
         elif isinstance(result.error, OutcomeUnknownError):
             doubts.add(key)
-        elif (
-            isinstance(result.error, ThrottledError)
-            and result.error.scope is not ThrottleScope.RECIPIENT
-        ):
-            rests[key] = max(rests.get(key, timedelta(0)), result.error.retry_after)
-    for key, wait in sorted(rests.items()):
-        await lanes.postpone(transaction, key, wait)
     for key in sorted(doubts):
         await _doubt(transaction, *key)
     for key, error in sorted(rejected.items(), key=lambda item: item[0]):

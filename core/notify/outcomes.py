@@ -28,6 +28,10 @@ class ValueMissingError(PermanentError):
     """The template wants a value that the event did not bring; nothing was sent."""
 
 
+class NotLeftError(ThrottledError):
+    """We kept the message back ourselves: it waits, and nobody else has to for it."""
+
+
 REASONS: Final = {
     InvalidRecipientError: "recipient-not-reachable",
     TemplateRejectedError: "template-rejected",

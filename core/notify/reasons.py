@@ -137,6 +137,12 @@ _ALL: Final = (
         retryable=True,
     ),
     Reason(
+        code="recipient-paced",
+        summary="The provider wants fewer messages to this recipient; the message waits its turn.",
+        action="Nothing; others are not held up by it.",
+        retryable=True,
+    ),
+    Reason(
         code="credentials-rejected",
         summary="The provider no longer accepts the business's credentials; the message waits.",
         action="Connect the business's account again; the queue is kept.",
@@ -189,6 +195,17 @@ _ALL: Final = (
         code="provider-failed",
         summary="The provider took the message over and could not deliver it.",
         action="Look at the provider's code to see whether sending it again can help.",
+    ),
+    Reason(
+        code="recipient-limit",
+        summary="This recipient got as many messages today as one recipient may get.",
+        action="Look for a loop in the booking system; raise `per_recipient_day` if it is none.",
+    ),
+    Reason(
+        code="settled-failed",
+        summary="The provider's answer was lost, and a person said that nothing was sent.",
+        action="Send it again if it is still wanted.",
+        retryable=True,
     ),
     Reason(
         code="canceled",

@@ -203,6 +203,12 @@ async def sweep(transaction: Transaction, limit: int = 500) -> list[Touched]:
     return [Touched(row["id"], row["business_id"], row["channel"], row["became"]) for row in rows]
 
 
+async def resend_unconfirmed(transaction: Transaction, grace: timedelta) -> list[Touched]:
+    """Queue unconfirmed messages again for businesses that want it; `grace` is the usual one."""
+    rows = await transaction.fetch("SELECT * FROM outbox_resend_unconfirmed($1)", grace)
+    return [Touched(row["id"], row["business_id"], row["channel"], "waiting") for row in rows]
+
+
 async def close_unconfirmed(
     transaction: Transaction, channels: Sequence[str], grace: timedelta
 ) -> list[Touched]:

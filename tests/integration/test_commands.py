@@ -195,3 +195,30 @@ async def test_every_change_is_in_the_audit_trail(
     rows = await superuser.fetch("SELECT action FROM audit_log WHERE actor = 'cli' ORDER BY id")
     actions = [row["action"] for row in rows]
     assert actions == ["business.add", "channel.connect", "api-key.create", "consent.grant"]
+
+
+async def test_limits_and_the_kill_switch(migrated_database: FreshDatabase) -> None:
+    """Limits are shown and changed one by one; a pause is told once and ended by a resume."""
+    _, shown, changed, wrong, paused, again, resumed, all_of_it, bare, strange = run(
+        migrated_database,
+        ADD,
+        ("limits", *BUSINESS, "--json"),
+        ("limits", *BUSINESS, "--per-minute", "7", "--unconfirmed", "resend", "--json"),
+        ("limits", *BUSINESS, "--per-minute", "0"),
+        ("pause", *BUSINESS, "--channel", "console", "--reason", "holidays", "--json"),
+        ("pause", *BUSINESS, "--channel", "console"),
+        ("resume", *BUSINESS, "--channel", "console"),
+        ("pause", "--everything"),
+        ("pause",),
+        ("pause", "--channel", "pigeon"),
+    )
+    assert shown.answer["per_minute"] == 60
+    assert changed.answer == {**shown.answer, "per_minute": 7, "unconfirmed": "resend"}
+    assert wrong.status == bare.status == 2
+    assert paused.answer["changed"] is True
+    assert paused.answer["pauses"][0]["reason"] == "holidays"
+    assert again.out == "Was paused already: salone-aurora on console.\n"
+    assert resumed.out == "Resumed: salone-aurora on console.\n"
+    assert all_of_it.out == "Paused: every business.\n"
+    assert strange.status == 1
+    assert "There is no channel 'pigeon'" in strange.err

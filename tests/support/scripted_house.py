@@ -43,7 +43,12 @@ class House:
         context = ("customer_address", "address_sealed", str(business), str(address))
         sealed = self.services.vault.seal(b"+390612345678", context=context)
         run = self.superuser.execute
-        await run("INSERT INTO business (id, ref, name) VALUES ($1, $2, $2)", business, ref)
+        await run(
+            "INSERT INTO business (id, ref, name, settings) "
+            "VALUES ($1, $2, $2, '{\"per_recipient_day\": 100000}')",
+            business,
+            ref,
+        )
         await run(
             "INSERT INTO customer (id, business_id, ref, locale, timezone) "
             "VALUES ($1, $2, 'c-1', 'en', 'UTC')",
@@ -108,7 +113,8 @@ class House:
             SELECT n.id, $1, a.customer_id, $2, 'booking.confirmed', 'hello', 'en', a.id, n.sealed,
                 clock_timestamp()
             FROM unnest($3::uuid[], $4::bytea[]) AS n(id, sealed)
-            JOIN customer_address a ON a.business_id = $1
+            CROSS JOIN (SELECT * FROM customer_address WHERE business_id = $1
+                        ORDER BY created_at LIMIT 1) a
             """,
             business,
             CHANNEL,

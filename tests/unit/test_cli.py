@@ -37,6 +37,9 @@ EXPECTED = {
     "api-key": ("create", "list", "revoke"),
     "user": ("create",),
     "consent": ("grant", "revoke"),
+    "limits": (),
+    "pause": (),
+    "resume": (),
     "template": ("set",),
     "plugin": ("list",),
     "config": ("check", "show"),
@@ -49,6 +52,9 @@ PATHS = [
 JSON = [
     ("migrate",),
     ("health",),
+    ("limits",),
+    ("pause",),
+    ("resume",),
     *(path for path in PATHS if len(path) > 1),
 ]
 

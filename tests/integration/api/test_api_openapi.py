@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,17 @@ async def seed(api: Api) -> None:
             "VALUES ($1, 'https://booking.example.com/', '{*}', $2)",
             row_id,
             sealed,
+        )
+    for other, status, phase, reason in (
+        (examples.FAILED_UUID, "failed", "final", "retries-exhausted"),
+        (examples.UNCONFIRMED_UUID, "queued", "unconfirmed", "unconfirmed"),
+    ):
+        changes = {"id": other, "status": status, "phase": phase, "reason": reason}
+        await run(
+            "INSERT INTO notification_outbox SELECT (jsonb_populate_record(o, $2)).* "
+            "FROM notification_outbox o WHERE id = $1",
+            examples.NOTIFICATION_UUID,
+            json.dumps({**changes, "rule_key": status + phase}, default=str),
         )
 
 

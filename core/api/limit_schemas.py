@@ -1,0 +1,65 @@
+"""Limits and pauses as they go over the wire."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from core.api.schemas import In, Out, Slug
+
+Why = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+
+
+class LimitsShown(Out, frozen=True, kw_only=True):
+    """What a business may send, and what stops it."""
+
+    per_minute: int
+    per_day: int
+    per_recipient_day: int
+    suspend_percent: int
+    suspend_window: int
+    suspend_minimum: int
+    grace_seconds: int
+    unconfirmed: str
+
+
+class PauseBody(In, frozen=True, kw_only=True):
+    """Why; for the audit trail and whoever wonders. No personal data, please."""
+
+    reason: Why = ""
+
+
+class EverythingBody(In, frozen=True, kw_only=True):
+    """Which channel of all businesses, or everything; and why."""
+
+    channel: Slug | None = None
+    reason: Why = ""
+
+
+class PauseShown(Out, frozen=True, kw_only=True):
+    """One pause; an id or a channel that is null means all of them."""
+
+    business_id: str | None
+    channel: str | None
+    reason: str
+    since: datetime
+
+
+class SendingState(Out, frozen=True, kw_only=True):
+    """How sending stands: `changed` says whether the call did anything."""
+
+    changed: bool
+    pauses: list[PauseShown]
+
+
+class ReasonBody(In, frozen=True, kw_only=True):
+    """Why somebody acted on a message."""
+
+    reason: Why = ""
+
+
+class SettleBody(In, frozen=True, kw_only=True):
+    """What a person knows of a message whose answer was lost."""
+
+    outcome: Literal["sent", "failed", "resend"]
+    reason: Why = ""

@@ -1,0 +1,82 @@
+"""What the answers of a batch mean for their lanes and recipients, in the same transaction."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from core.alerts.store import raise_alert, resolve_alert
+from core.errors import InvalidRecipientError, OptedOutError, ThrottledError, ThrottleScope
+from core.limits import lanes, recipients, suspension
+from core.notify.outcomes import NotLeftError, ValueMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from core.channels.host import Transaction
+    from core.errors import SendError
+    from core.limits.lanes import LaneKey
+    from core.notify.handovers import SendResult
+    from core.outbox.store import Recorded
+
+SUSPENDED = "channel-suspended"
+"""The alert about a channel that stopped by itself."""
+
+_NOT_THE_CHANNELS_FAULT = (InvalidRecipientError, OptedOutError, ValueMissingError)
+
+
+async def judge_lanes(
+    transaction: Transaction,
+    results: Sequence[SendResult],
+    records: Sequence[Recorded],
+    applied: Mapping[UUID, bool],
+) -> None:
+    """Stop lanes that fail too often and free those that work again; tell people once."""
+    marks: dict[LaneKey, str] = {}
+    for result, record in zip(results, records, strict=True):
+        if applied.get(record.id) and (mark := mark_of(record.outcome, result.error)):
+            key = (result.begun.business_id, result.begun.channel)
+            marks[key] = marks.get(key, "") + mark
+    for verdict in await suspension.judge(transaction, marks):
+        where = (transaction, verdict.business_id, SUSPENDED, verdict.channel)
+        if verdict.became == suspension.SUSPENDED:
+            await raise_alert(*where, {"reason": "too-many-failures"})
+        elif verdict.became == suspension.RESUMED:
+            await resolve_alert(*where)
+
+
+def mark_of(outcome: str, error: SendError | None) -> str:
+    """Return how an attempt counts: it went well, it failed, or it says nothing of the channel.
+
+    A wrong recipient, an opt-out and a missing value are not the channel's fault; a throttle and
+    a lost answer are no failure yet.
+    """
+    if outcome == "accepted":
+        return suspension.WELL
+    if outcome in {"failed", "retry"} and not isinstance(error, _NOT_THE_CHANNELS_FAULT):
+        return suspension.FAILED
+    return ""
+
+
+async def slow_down(transaction: Transaction, results: Sequence[SendResult]) -> None:
+    """Let those rest whom a throttle means: a recipient, a business's lane, or all lanes."""
+    persons: dict[UUID, timedelta] = {}
+    rests: dict[LaneKey, timedelta] = {}
+    channels: dict[str, timedelta] = {}
+    for result in results:
+        error, begun = result.error, result.begun
+        if not isinstance(error, ThrottledError) or isinstance(error, NotLeftError):
+            continue
+        if error.scope is ThrottleScope.RECIPIENT:
+            persons[begun.id] = error.retry_after
+        elif error.scope is ThrottleScope.APPLICATION:
+            longest = channels.get(begun.channel, timedelta(0))
+            channels[begun.channel] = max(longest, error.retry_after)
+        else:
+            key = (begun.business_id, begun.channel)
+            rests[key] = max(rests.get(key, timedelta(0)), error.retry_after)
+    await recipients.slow_down(transaction, persons)
+    await lanes.rest(transaction, rests)
+    for channel, wait in sorted(channels.items()):
+        await lanes.rest_all(transaction, channel, wait)

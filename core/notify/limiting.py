@@ -1,0 +1,123 @@
+"""Reads and changes what a business may send; running lanes follow in the same transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from core.access import audit
+from core.errors import ProblemError
+from core.limits.caps import change_caps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from core.channels.host import Transaction
+    from core.db import Database
+    from core.limits.lanes import LaneKey
+
+
+class ChangedMeanwhileError(ProblemError):
+    """Somebody else changed the thing since the caller read it."""
+
+    status = 412
+    code = "changed-meanwhile"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a business may send, and what stops it; a field that is left out has its default.
+
+    Attributes:
+        per_minute: most messages in any 60 seconds, per channel.
+        per_day: most messages a day, per channel, in the business's own day.
+        per_recipient_day: most messages a day to one recipient, per channel.
+        suspend_percent: share of failures that stops a channel by itself; 0 switches it off.
+        suspend_window: how many of the last attempts are looked at.
+        suspend_minimum: fewer attempts than this never stop a channel.
+        grace_seconds: how long a message whose answer was lost waits for news.
+        unconfirmed: what follows then: hold it for a person, or resend it at the risk of a double.
+    """
+
+    per_minute: Annotated[int, Meta(ge=1, le=100_000)] = 60
+    per_day: Annotated[int, Meta(ge=0, le=10_000_000)] = 1000
+    per_recipient_day: Annotated[int, Meta(ge=1, le=100_000)] = 20
+    suspend_percent: Annotated[int, Meta(ge=0, le=100)] = 50
+    suspend_window: Annotated[int, Meta(ge=1, le=1000)] = 50
+    suspend_minimum: Annotated[int, Meta(ge=1, le=1000)] = 20
+    grace_seconds: Annotated[int, Meta(ge=1, le=100_000)] = 120
+    unconfirmed: Literal["hold", "resend"] = "hold"
+
+    @property
+    def etag(self) -> str:
+        """Return the tag by which a caller says which state it has seen."""
+        return f'"{hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]}"'
+
+
+def limits_of(settings: Mapping[str, Any]) -> Limits:
+    """Return a business's limits from its settings; what is not stored has its default."""
+    known = {name: settings[name] for name in Limits.__struct_fields__ if name in settings}
+    return msgspec.convert(known, Limits)
+
+
+async def read_limits(transaction: Transaction, business_id: UUID) -> Limits:
+    """Return what a business may send."""
+    settings = await transaction.fetchval(
+        "SELECT settings FROM business WHERE id = $1", business_id
+    )
+    return limits_of(settings or {})
+
+
+async def change_limits(
+    database: Database,
+    business_id: UUID,
+    wanted: Limits,
+    *,
+    expected: str | None,
+    actor: str,
+    ip: str | None = None,
+) -> list[LaneKey]:
+    """Store new limits and bring the running lanes to them; returns the lanes to wake.
+
+    Args:
+        database: opened.
+        business_id: whose limits.
+        wanted: the whole of them.
+        expected: the tag that the caller has seen; None overwrites whatever stands there.
+        actor: who asks, for the audit trail.
+        ip: where the call came from.
+
+    Raises:
+        ChangedMeanwhileError: something else stands there now.
+    """
+    async with database.engine() as transaction:
+        settings = await transaction.fetchval(
+            "SELECT settings FROM business WHERE id = $1 FOR NO KEY UPDATE", business_id
+        )
+        before = limits_of(settings or {})
+        if expected is not None and expected != before.etag:
+            raise ChangedMeanwhileError("The limits were changed since you read them.")
+        if before == wanted:
+            return []
+        await transaction.execute(
+            "UPDATE business SET settings = settings || $2, updated_at = clock_timestamp() "
+            "WHERE id = $1",
+            business_id,
+            msgspec.to_builtins(wanted),
+        )
+        await audit.record(
+            transaction,
+            business_id=business_id,
+            actor=actor,
+            action="limits.change",
+            target="limits",
+            before=msgspec.to_builtins(before),
+            after=msgspec.to_builtins(wanted),
+            ip=ip,
+        )
+        return await change_caps(
+            transaction, business_id, per_minute=wanted.per_minute, per_day=wanted.per_day
+        )
