@@ -120,6 +120,7 @@ def build_web(settings: Settings, deployment: Deployment) -> Web:
         channels=opened.channels,
         ring=ring,
         public_url=settings.public_url,
+        local_callbacks=settings.environment != "production",
     )
     mounted = [
         *mount_plugin_routes(services, opened.hosts),

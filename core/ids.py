@@ -27,6 +27,8 @@ EVENT: Final = "evt"
 NOTIFICATION: Final = "ntf"
 DECISION: Final = "dec"
 CONSENT: Final = "cns"
+WEBHOOK_ENDPOINT: Final = "whe"
+CALLBACK: Final = "msg"
 
 REF_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,64}$(?!\n)"
 """Ids that the caller chooses (business, customer, booking): its own text (rulings A10)."""

@@ -37,6 +37,9 @@ _CLEANING: Final = {
     "parked statuses": """
         DELETE FROM parked_status WHERE id IN (SELECT id FROM parked_status
             WHERE until < clock_timestamp() LIMIT $1)""",
+    "callbacks": """
+        DELETE FROM callback_delivery WHERE id IN (SELECT id FROM callback_delivery
+            WHERE created_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
     "paces of recipients": """
         DELETE FROM recipient_pace WHERE id IN (SELECT id FROM recipient_pace
             WHERE day < (clock_timestamp() - interval '3 days')::date

@@ -1,4 +1,4 @@
-"""Builds and runs the worker process: SAQ for the plugins, three loops for the core.
+"""Builds and runs the worker process: SAQ for the plugins, four loops for the core.
 
 PostgreSQL is the truth and SAQ a doorbell (rulings B7): each loop also looks by itself once a
 second, so that a queue that is gone costs a second and nothing else.
@@ -20,6 +20,7 @@ from core.db import PoolSizes
 from core.deployment import prepare
 from core.notify.hosting import check_schema, gather_supplies, open_channels
 from core.notify.services import Services
+from tasks.callbacks import CallbackSender
 from tasks.dispatch import SLOTS, Dispatcher
 from tasks.inbox import apply_inbox
 from tasks.jobs import collect_schedules, collect_tasks, drop_failed, make_worker
@@ -118,6 +119,7 @@ async def _worker(
             channels=opened.channels,
             ring=ring,
             public_url=settings.public_url,
+            local_callbacks=settings.environment != "production",
         )
         yield services, make_worker(queue, bells, enqueue.known, schedules), bells
 
@@ -128,13 +130,15 @@ async def _run(
     line = Line("database")
     dispatcher = Dispatcher(services, bells.lanes, line)
     timetable = Timetable(services)
-    tick = asyncio.Event()
+    tick, answered = asyncio.Event(), asyncio.Event()
+    callbacks = CallbackSender(services, answered)
     loops = [
         asyncio.create_task(keep_going(name, step, stop=stop, bell=bell, line=line, every=every))
         for name, step, bell, every in (
             ("dispatch", dispatcher.step, bells.lanes, poll),
             ("inbox", partial(apply_inbox, services), bells.inbox, poll),
             ("timetable", timetable.step, tick, TICK_SECONDS),
+            ("callbacks", callbacks.step, answered, poll),
         )
     ]
     jobs = asyncio.create_task(saq.start(), name="saq")
@@ -143,10 +147,10 @@ async def _run(
         await stop.wait()
     finally:
         _log.info("worker-stopping")
-        for bell in (bells.lanes, bells.inbox, tick):
+        for bell in (bells.lanes, bells.inbox, tick, answered):
             bell.set()
         await asyncio.gather(*loops)
-        await asyncio.gather(_drain(dispatcher), _stop_jobs(saq, jobs))
+        await asyncio.gather(_drain(dispatcher), callbacks.drain(), _stop_jobs(saq, jobs))
         _log.info("worker-stopped")
 
 

@@ -22,6 +22,7 @@ from core.api import (
     acts,
     bookings,
     businesses,
+    callback_log,
     consents,
     events,
     limits,
@@ -30,6 +31,7 @@ from core.api import (
     reference,
     rules,
     sending,
+    webhook_endpoints,
     webhooks,
 )
 from core.api.bodies import BODY_LIMIT, WEBHOOK_LIMIT
@@ -171,6 +173,8 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *limits.HANDLERS,
         *sending.HANDLERS,
         *reference.HANDLERS,
+        *webhook_endpoints.HANDLERS,
+        *callback_log.HANDLERS,
         *rules.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]

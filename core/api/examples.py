@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
-from core.ids import CONSENT, DECISION, EVENT, NOTIFICATION, outward
+from core.ids import CONSENT, DECISION, EVENT, NOTIFICATION, WEBHOOK_ENDPOINT, outward
 
 BUSINESS: Final = "salon-aurora"
 CUSTOMER: Final = "cus_88"
@@ -18,6 +18,8 @@ CONSENT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000c051")
 EVENT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000e001")
 NOTIFICATION_UUID: Final = UUID("019ab000-0000-7000-8000-00000000a001")
 DECISION_UUID: Final = UUID("019ab000-0000-7000-8000-00000000d001")
+ENDPOINT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000f001")
+OLD_ENDPOINT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000f002")
 
 CONSENT_ID: Final = outward(CONSENT, CONSENT_UUID)
 FAILED_UUID: Final = UUID("019ab000-0000-7000-8000-00000000a002")
@@ -28,6 +30,8 @@ UNCONFIRMED_ID: Final = outward(NOTIFICATION, UNCONFIRMED_UUID)
 EVENT_ID: Final = outward(EVENT, EVENT_UUID)
 NOTIFICATION_ID: Final = outward(NOTIFICATION, NOTIFICATION_UUID)
 DECISION_ID: Final = outward(DECISION, DECISION_UUID)
+ENDPOINT_ID: Final = outward(WEBHOOK_ENDPOINT, ENDPOINT_UUID)
+OLD_ENDPOINT_ID: Final = outward(WEBHOOK_ENDPOINT, OLD_ENDPOINT_UUID)
 
 BUSINESS_BODY: Final = {
     "name": "Salone Aurora",
@@ -72,4 +76,9 @@ CONSENT_BODY: Final[dict[str, Any]] = {
     "proof_reference": "form/41",
     "proof": {"form_url": "https://booking.example.com/s/aurora"},
     "customer": {"first_name": "Giulia", "phone": "+393331234567", "locale": "it"},
+}
+ENDPOINT_BODY: Final[dict[str, Any]] = {
+    "url": "https://booking.example.com/hooks/patchbay",
+    "events": ["notification.*", "consent.revoked"],
+    "description": "prod",
 }

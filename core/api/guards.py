@@ -112,7 +112,7 @@ async def tenant(
         async with services.database.business(caller.business_id) as transaction:
             own = await get_business(transaction, caller.business_id)
         if ref not in (None, own.ref) or not _sees(caller, own):
-            await _refuse(services, request, f"business:{ref}")
+            await refuse(services, request, f"business:{ref}")
         return own
     if ref is None:
         fault = FieldFault(pointer, "missing", "A key of the platform must name the business.")
@@ -122,7 +122,7 @@ async def tenant(
     if found is None:
         raise NotFoundError("There is no such business.")
     if not _sees(caller, found):
-        await _refuse(services, request, f"business:{ref}")
+        await refuse(services, request, f"business:{ref}")
     return found
 
 
@@ -141,7 +141,7 @@ async def owner(
             there = await transaction.fetchval(f"SELECT 1 FROM {table} WHERE id = $1", row_id)
             if there:
                 return await get_business(transaction, caller.business_id)
-        await _refuse(services, request, f"{table}:{row_id}")
+        await refuse(services, request, f"{table}:{row_id}")
     async with services.database.engine() as transaction:
         business_id = await transaction.fetchval(
             f"SELECT business_id FROM {table} WHERE id = $1", row_id
@@ -150,7 +150,7 @@ async def owner(
             raise NotFoundError("There is nothing with this id.")
         found = await get_business(transaction, business_id)
     if not _sees(caller, found):
-        await _refuse(services, request, f"{table}:{row_id}")
+        await refuse(services, request, f"{table}:{row_id}")
     return found
 
 
@@ -158,7 +158,12 @@ def _sees(caller: Caller, business: BusinessRow) -> bool:
     return caller.mode != _TEST or business.mode == _TEST
 
 
-async def _refuse(services: Services, request: Request[Any, Any, Any], target: str) -> NoReturn:
+async def refuse(services: Services, request: Request[Any, Any, Any], target: str) -> NoReturn:
+    """Answer that there is nothing, and keep who asked for it.
+
+    Raises:
+        NotFoundError: always.
+    """
     caller = caller_of(request)
     await record_refusal(
         services.database,

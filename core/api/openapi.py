@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from core.access.keys import SCOPES
-from core.api.operations import PUBLIC, Operation
+from core.api.operations import CLOUD_EVENT, PUBLIC, Operation
 from core.api.problem_types import PROBLEMS
 from core.api.problems import MEDIA_TYPE
 from core.api.schemas import ProblemBody
+from core.api.webhook_schemas import CallbackBody
+from core.callbacks.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _REF: Final = "#/components/schemas/{name}"
+_SIGNED: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _EVERYWHERE: Final = ("internal", "unavailable")
 _WITH_KEY: Final = ("unauthenticated", "key-expired", "scope-missing")
 _WITH_BODY: Final = ("malformed", "validation", "too-large", "unsupported-media-type")
@@ -25,6 +28,7 @@ _TAGS: Final = {
     "Notifications": "What became of each message, and why.",
     "Consents": "Who may be written to; append-only, with proof.",
     "Businesses": "The tenants, under the booking system's own ids.",
+    "Webhooks out": "What we tell the booking system, signed, at its own addresses.",
     "Reference": "Catalogues for programs.",
     "Provider webhooks": "For the providers, not for the booking system.",
     "Operations": "For whoever runs the host.",
@@ -60,6 +64,7 @@ def build_document(
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
+        "webhooks": _webhooks(),
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -81,8 +86,29 @@ def build_document(
     }
 
 
+def _webhooks() -> dict[str, Any]:
+    """Describe what is told at webhook endpoints."""
+    header = {"in": "header", "required": True, "schema": {"type": "string"}}
+    return {
+        kind: {
+            "post": {
+                "operationId": "told" + "".join(part.title() for part in kind.split(".")),
+                "summary": meaning,
+                "tags": ["Webhooks out"],
+                "parameters": [{"name": name, **header} for name in _SIGNED],
+                "requestBody": {
+                    "required": True,
+                    "content": {CLOUD_EVENT: {"schema": _ref(CallbackBody)}},
+                },
+                "responses": {"2XX": {"description": "Taken; anything else is tried again."}},
+            }
+        }
+        for kind, meaning in KINDS.items()
+    }
+
+
 def _components(operations: Iterable[Operation]) -> dict[str, Any]:
-    types: list[Any] = [ProblemBody]
+    types: list[Any] = [ProblemBody, CallbackBody]
     for operation in operations:
         types += [answer.schema for answer in operation.answers.values()]
         types += [operation.body, operation.query]
@@ -209,7 +235,11 @@ def _answers(operation: Operation) -> dict[str, Any]:
         str(status): {
             "description": answer.description,
             "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
-            "content": {answer.media_type: {"schema": _ref(answer.schema)}},
+            **(
+                {"content": {answer.media_type: {"schema": _ref(answer.schema)}}}
+                if answer.schema is not None
+                else {}
+            ),
         }
         for status, answer in operation.answers.items()
     }

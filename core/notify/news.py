@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core.channels.messages import ChannelEvent, ProviderEvent, StatusUpdate
 from core.errors import NotFoundError
 from core.ids import NOTIFICATION, inward
-from core.notify import message_log
+from core.notify import message_log, received
 from core.outbox.store import StatusNews, Touched
 from core.outbox.store import apply_statuses as move_forward
 
@@ -118,6 +118,21 @@ async def keep_inbound(
                 at=one.occurred_at,
                 notification_id=answered.get((owners[one.account], answer)),
                 address_hash=hashed,
+            )
+            for one, hashed, answer in zip(routed, hashes, answers, strict=True)
+        ],
+    )
+    await received.tell(
+        transaction,
+        channel,
+        [
+            received.Received(
+                business_id=owners[one.account],
+                customer_id=customers.get((owners[one.account], hashed)),
+                notification_id=answered.get((owners[one.account], answer)),
+                message_type=one.message_type[:32],
+                button=one.button,
+                at=one.occurred_at,
             )
             for one, hashed, answer in zip(routed, hashes, answers, strict=True)
         ],

@@ -39,6 +39,8 @@ class Services:
         channels: the loaded channels by slug.
         registry: the plugins behind them, and those that failed.
         public_url: where callers reach this host, without a trailing slash.
+        local_callbacks: whether callbacks may go to this machine and to any port: never in
+            production.
     """
 
     clock: Clock
@@ -48,3 +50,4 @@ class Services:
     channels: Mapping[str, Channel]
     ring: Ring
     public_url: str
+    local_callbacks: bool = False

@@ -1,0 +1,18 @@
+DROP TRIGGER callback_turned ON customer_consents;
+DROP TRIGGER callback_granted ON customer_consents;
+DROP TRIGGER callback_suppressed ON decision;
+DROP TRIGGER callback_moved ON notification_outbox;
+DROP TRIGGER callback_queued ON notification_outbox;
+DROP FUNCTION callback_record(uuid[], uuid[], text[], int[], text[], interval[], int[], interval, interval);
+DROP FUNCTION callback_claim(integer, integer, integer, integer, uuid, interval);
+DROP FUNCTION callback_tell_received(uuid[], uuid[], uuid[], text, text[], text[], timestamptz[]);
+DROP FUNCTION callback_tell_consents();
+DROP FUNCTION callback_tell_decisions();
+DROP FUNCTION callback_tell_notifications();
+DROP FUNCTION callback_write_notifications(uuid[]);
+DROP FUNCTION callback_write(uuid[], text[], text[], uuid[], int[], jsonb[], timestamptz[]);
+DROP FUNCTION callback_wants(varchar[], text);
+DROP FUNCTION callback_new_id(timestamptz);
+DROP INDEX callback_delivery_age, callback_delivery_listed, callback_delivery_leased, callback_delivery_due, callback_endpoint_business, callback_endpoint_active;
+ALTER TABLE callback_delivery DROP CONSTRAINT callback_delivery_endpoint_fk, DROP CONSTRAINT callback_delivery_business_fk, DROP CONSTRAINT callback_delivery_state_check, DROP CONSTRAINT callback_delivery_lease_check, DROP CONSTRAINT callback_delivery_due_check;
+ALTER TABLE callback_endpoint DROP CONSTRAINT callback_endpoint_business_fk, DROP CONSTRAINT callback_endpoint_mode_check, DROP CONSTRAINT callback_endpoint_state_check, DROP CONSTRAINT callback_endpoint_previous_check;
