@@ -32,8 +32,14 @@ demo: environment ## Run the product with a simulated provider (ONCE=1: end by i
 dev: dev-environment ## Run web and worker, restarted whenever the code changes
 	@$(RUN) watchfiles --filter python "$(BIN)/patchbay all $(ARGS)" core plugins admin tasks
 
+# Journeys and faults measure real processes, so they run alone, after the rest.
 test: dev-environment ## Run all tests (ARGS="-k words" runs some)
+ifeq ($(strip $(ARGS)),)
+	@$(RUN) pytest -q -n 2 --ignore=tests/journeys --ignore=tests/faults
+	@$(RUN) pytest -q tests/journeys tests/faults
+else
 	@$(RUN) pytest $(ARGS)
+endif
 
 check: dev-environment ## Look at style, types, layers, house rules and the lock
 	@$(RUN) ruff check .
