@@ -120,6 +120,9 @@ class Journey:
             f"   POST /v1/events -> {answer['id']}: {decisions[0]['template']} by "
             f"{decisions[0]['channel']} is {decisions[0]['outcome']}"
         )
+        for later in decisions[1:]:
+            when = f" for {later['send_at'][:16]}Z" if later.get("send_at") else ""
+            self._say(f"   {later['template']} is {later['outcome']}{when}")
 
     def _watch_until_read(self) -> None:
         self._say("[bold]3.[/] Its timeline, until Giulia has read it:")
