@@ -216,8 +216,10 @@ def _show_doors(console: Console, journey: Journey, kept: Secrets, where: Addres
     say = partial(console.print, soft_wrap=True)
     say("\n[bold]Try it yourself[/] (paste it into another terminal):")
     console.print(journey.curl(), soft_wrap=True, markup=False)
-    say('It answers 202 with "duplicate":false and one decision, "outcome":"queued";')
-    say('pasted again, it answers 200 with "duplicate":true and the same decision.\n')
+    say('It answers 202 with "duplicate":false: the confirmation is "outcome":"queued", its')
+    say(
+        'reminders "scheduled"; pasted again, it answers 200 with "duplicate":true and the same.\n'
+    )
     say(f"[bold]Start page[/]      {where.web}/")
     say(f"[bold]Piccolo Admin[/]   {where.web}/admin/")
     say(f"[bold]This message[/]    {where.web}/console/notifications/{journey.notification}")
