@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     from core.notify.services import Services
 
 
+def _running() -> ConflictError:
+    return ConflictError(
+        "This event is being taken in by another request.", code="idempotency-in-progress"
+    )
+
+
 class _RehearsedError(Exception):
     """Ends the transaction of a dry run: nothing of it may stay."""
 
@@ -65,9 +71,7 @@ async def take_in(
             intake = _Intake(services, business, transaction)
             answers = await intake.run(events)
     except asyncpg.LockNotAvailableError as error:
-        raise ConflictError(
-            "This event is being taken in by another request.", code="idempotency-in-progress"
-        ) from error
+        raise _running() from error
     services.ring.lanes(intake.woken)
     return answers
 
@@ -92,7 +96,7 @@ async def rehearse(services: Services, business: BusinessRow, event: Notificatio
     except _RehearsedError:
         [answer] = answers
     except asyncpg.LockNotAvailableError as error:
-        raise ConflictError("This event is being taken in by another request.") from error
+        raise _running() from error
     decisions = tuple(one.rehearsed() for one in intake.verdicts)
     return msgspec.structs.replace(
         answer, id=None, status="dry-run", decisions=decisions or answer.decisions

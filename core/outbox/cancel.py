@@ -70,30 +70,3 @@ async def on_their_way(
     for row in rows:
         found.setdefault(row["booking_ref"], []).append(row["id"])
     return found
-
-
-async def customer(
-    transaction: Transaction, business_id: UUID, customer_id: UUID, channel: str, reason: str
-) -> list[UUID]:
-    """Cancel what waits for one customer on one channel."""
-    condition = "o.customer_id = $3 AND o.channel = $4"
-    rows = await transaction.fetch(
-        _CANCEL.format(condition=condition), business_id, reason, customer_id, channel
-    )
-    return [row["id"] for row in rows]
-
-
-async def in_flight(
-    transaction: Transaction, business_id: UUID, customer_id: UUID, channel: str
-) -> int:
-    """Count the messages to a customer that are on their way to the provider right now."""
-    count: int = await transaction.fetchval(
-        """
-        SELECT count(*) FROM notification_outbox
-        WHERE business_id = $1 AND customer_id = $2 AND channel = $3 AND phase = 'in_flight'
-        """,
-        business_id,
-        customer_id,
-        channel,
-    )
-    return count
