@@ -17,11 +17,7 @@ from core.errors import NotFoundError
 
 BusinessId = NewType("BusinessId", UUID)
 CustomerId = NewType("CustomerId", UUID)
-NotificationId = NewType("NotificationId", UUID)
-EventId = NewType("EventId", UUID)
-DecisionId = NewType("DecisionId", UUID)
 ConsentId = NewType("ConsentId", UUID)
-UserId = NewType("UserId", UUID)
 
 EVENT: Final = "evt"
 NOTIFICATION: Final = "ntf"
