@@ -245,7 +245,7 @@ def test_what_looks_like_a_secret_is_masked_anywhere(secret: str, frame: str) ->
     [
         "2026-11-22T18:55:03.123456Z",
         "0192d6a0-0000-7000-8000-000000000001",
-        "ntf_aebagbafaydqqcikbmga2dqpca",
+        "ntf_041061050o3gg28a1c60q3gf20",
         "4bf92f3577b34da6a3ce929d0e0e4736",
         "sent 250 of 1000 in 1.25 s",
         "error code=131026",

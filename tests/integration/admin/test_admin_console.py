@@ -60,7 +60,7 @@ async def test_a_foreign_notice_is_a_page_that_is_not_there(site: Site, world: W
     browser = await site.sign_in("owner_a")
     for public_id in (
         *(world.b.page(state) for state in STATES),
-        "ntf_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "ntf_00000000000000000000000000",
         "dec_nonsense",
         "evt_x",
     ):
