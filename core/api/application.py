@@ -30,6 +30,7 @@ from core.api import (
     pages,
     reference,
     rules,
+    sandbox,
     sending,
     webhook_endpoints,
     webhooks,
@@ -176,6 +177,7 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *webhook_endpoints.HANDLERS,
         *callback_log.HANDLERS,
         *rules.HANDLERS,
+        *sandbox.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]
 

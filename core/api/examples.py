@@ -11,6 +11,7 @@ from uuid import UUID
 from core.ids import CONSENT, DECISION, EVENT, NOTIFICATION, WEBHOOK_ENDPOINT, outward
 
 BUSINESS: Final = "salon-aurora"
+TRIAL: Final = "salon-trial"
 CUSTOMER: Final = "cus_88"
 BOOKING: Final = "B-1001"
 

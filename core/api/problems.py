@@ -10,6 +10,7 @@ import structlog
 from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from core.access.rates import RateLimitedError
 from core.api.problem_types import PROBLEMS
 from core.errors import FieldFault, ProblemError, WebhookRejectedError
 
@@ -116,7 +117,10 @@ def _answer(
             {"pointer": one.pointer, "code": one.code, "message": one.message} for one in faults
         ]
     headers = {"Cache-Control": "no-store"}
-    if status in RETRY_AFTER and problem.retry:
+    if isinstance(error, RateLimitedError):
+        headers["Retry-After"] = str(error.retry_after)
+        state["rate"] = error.standing
+    elif status in RETRY_AFTER and problem.retry:
         headers["Retry-After"] = RETRY_AFTER[status]
     if status == 401:  # noqa: PLR2004 - a status is its own name
         headers["WWW-Authenticate"] = 'Bearer realm="patchbay"'

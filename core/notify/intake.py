@@ -139,7 +139,7 @@ class _Intake:
         """Store customers, renew plans, ask the gates about every notice, queue what passed."""
         if not events:
             return {}
-        now = self.services.clock.now()
+        now = self.services.clock.now() + self.business.ahead
         people = await self._people(events)
         told = {
             key: plans.Told(
@@ -160,7 +160,11 @@ class _Intake:
         self.verdicts = deciding.decide(candidates)
         await self._bring_forward()
         await deciding.write(
-            self.transaction, self.services.vault, self.business.id, self.verdicts
+            self.transaction,
+            self.services.vault,
+            self.business.id,
+            self.verdicts,
+            ahead=self.business.ahead,
         )
         self.woken |= {
             (self.business.id, one.candidate.notice.channel)
