@@ -44,6 +44,9 @@ _CLEANING: Final = {
         DELETE FROM recipient_pace WHERE id IN (SELECT id FROM recipient_pace
             WHERE day < (clock_timestamp() - interval '3 days')::date
               AND (paced_until IS NULL OR paced_until < clock_timestamp()) LIMIT $1)""",
+    "messages of test businesses": """
+        DELETE FROM sandbox_message WHERE id IN (SELECT id FROM sandbox_message
+            WHERE created_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
     "login attempts": """
         DELETE FROM login_attempt WHERE id IN (SELECT id FROM login_attempt
             WHERE at < clock_timestamp() - interval '1 day' LIMIT $1)""",
