@@ -232,7 +232,7 @@ def revoke(
             if customer not in found:
                 raise CommandError(f"{ref} has no customer {customer!r}.")
             person = found[customer].id
-            canceled = await write_revocation(
+            revoked = await write_revocation(
                 transaction,
                 business.id,
                 [person],
@@ -248,10 +248,14 @@ def revoke(
                 actor=ACTOR,
                 action="consent.revoke",
                 target=f"customer:{person}",
-                after={"channel": channel, "purposes": list(purposes), "canceled": canceled},
+                after={
+                    "channel": channel,
+                    "purposes": list(purposes),
+                    "canceled": revoked.canceled,
+                },
             )
         draining = await drain(house.database, house.clock, business.id, person, channel)
-        return canceled, draining
+        return revoked.canceled, draining
 
     canceled, draining = in_house(work)
     state = "revoking" if draining else "revoked"

@@ -80,9 +80,9 @@ def _phrases(lists: dict[str, list[str]]) -> frozenset[str]:
 
 _TABLES: Final = msgspec.convert(tomllib.loads(_FILE.read_text(encoding="utf-8")), _Tables)
 _MEANINGS: Final = (
-    {phrase: Word.START for phrase in _phrases(_TABLES.start)}
-    | {phrase: Word.STOP for phrase in _phrases(_TABLES.stop)}
-    | {phrase: Word.STOP_MARKETING for phrase in _phrases(_TABLES.stop_marketing)}
+    dict.fromkeys(_phrases(_TABLES.start), Word.START)
+    | dict.fromkeys(_phrases(_TABLES.stop), Word.STOP)
+    | dict.fromkeys(_phrases(_TABLES.stop_marketing), Word.STOP_MARKETING)
 )
 _POLITE: Final = sorted(
     (tuple(phrase.split()) for phrase in _phrases(_TABLES.polite)), key=len, reverse=True

@@ -90,7 +90,9 @@ def test_a_pressed_button_says_it_too(payload: str, label: str, word: Word | Non
     assert recognise(label, payload) is word
 
 
-@pytest.mark.parametrize("said", ["stop promotions please", "Keine Werbung mehr!", "بدون", "🛑", ""])
+@pytest.mark.parametrize(
+    "said", ["stop promotions please", "Keine Werbung mehr!", "بدون", "🛑", ""]
+)
 def test_less_than_everything_is_no_full_stop(said: str) -> None:
     """No more advertising is not no more messages; a sign alone is no word."""
     assert recognise(said) is not Word.STOP
