@@ -21,6 +21,7 @@ APP_CONFIG = AppConfig(
             "core.outbox.tables",
             "core.alerts.tables",
             "core.callbacks.tables",
+            "core.jobs.tables",
         ],
         exclude_imported=True,
     ),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Connection = ASGIConnection[Any, Any, Any, Any]
     Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
 
-Owned = Literal["event", "notification_outbox", "decision", "customer_consents"]
+Owned = Literal["event", "notification_outbox", "decision", "customer_consents", "job"]
 _REF: Final = re.compile(REF_PATTERN + r"(?!\n)")
 _BEARER: Final = "bearer "
 _TEST: Final = "test"

@@ -17,6 +17,7 @@ from core.alerts.store import raise_alert
 from core.channels.messages import ConnectionState, OutboundMessage
 from core.consent.ledger import record_revocation
 from core.consent.revocation import cancel_waiting
+from core.consent.words import confirmation
 from core.errors import (
     CredentialsRejectedError,
     OptedOutError,
@@ -31,6 +32,7 @@ from core.limits.tables import LaneState
 from core.notify import aftermath, message_log, wording
 from core.notify.handovers import Begun, SendResult
 from core.notify.outcomes import NotLeftError, ValueMissingError, outcome_of
+from core.notify.replies import CONFIRMATION
 from core.outbox import store
 
 if TYPE_CHECKING:
@@ -62,7 +64,11 @@ async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> l
     async with services.database.engine() as transaction:
         held = await recipients.hold_back(transaction, token, ids)
         rows = await store.begin(transaction, token, ids)
-        going = {row.id: row.attempt == 1 for row in rows if row.verdict == store.GO}
+        going = {
+            row.id: row.attempt == 1
+            for row in rows
+            if row.verdict == store.GO and row.kind != CONFIRMATION
+        }
         await recipients.count(transaction, going)
     services.ring.lanes({(one.business_id, one.channel) for one in held})
     for one in held:
@@ -190,6 +196,10 @@ def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:
     if row.address_sealed is not None:
         context = ("customer_address", "address_sealed", business, str(row.address_id))
         address = services.vault.open(row.address_sealed, context=context).decode()
+    words = ""
+    if row.kind == CONFIRMATION:
+        purposes = tuple(row.payload_json["purposes"])
+        words = confirmation(purposes, row.language_code, row.business_name)
     message = OutboundMessage(
         callback_id=outward(NOTIFICATION, row.id),
         business_id=BusinessId(row.business_id),
@@ -200,6 +210,7 @@ def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:
         language=row.language_code,
         parameters=filled,
         parameter_format=row.parameter_format or "named",
+        text=words,
         template_version=row.template_version,
     )
     left = lanes.LEASE.total_seconds() - store.PATIENCE.total_seconds() - SAFETY.total_seconds()
@@ -213,7 +224,7 @@ def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:
         attempt=row.attempt,
         retry_count=row.retry_count,
         deadline=started + left,
-        text=wording.preview(row.template_body or "", filled),
+        text=words or wording.preview(row.template_body or "", filled),
         address_hash=row.address_hash,
     )
 
