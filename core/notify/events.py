@@ -39,6 +39,7 @@ Mark = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+
 Link = Annotated[str, Meta(max_length=2000, pattern=r"^https?://[\x21-\x7e]+$(?!\n)")]
 Moment = Annotated[datetime, Meta(tz=True)]
 
+CUSTOMER_UPDATED: Final = "customer.updated"
 EVENT_TYPES: Final = {
     "booking.confirmed": "A booking was made: confirms it.",
     "booking.rescheduled": "A booking moved to another time.",
@@ -47,7 +48,7 @@ EVENT_TYPES: Final = {
     "booking.no_show": "The customer did not come: cancels what is pending.",
     "booking.reminder_due": "A reminder is due now, for callers with their own scheduler.",
     "booking.imported": "An existing booking at going live: sends no confirmation.",
-    "customer.updated": "A customer's address or language changed.",
+    CUSTOMER_UPDATED: "A customer's address or language changed.",
 }
 """The types that are known, and what each means."""
 
