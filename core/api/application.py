@@ -20,6 +20,7 @@ from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from core.api import (
     acts,
+    batches,
     bookings,
     businesses,
     callback_log,
@@ -168,6 +169,7 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *businesses.HANDLERS,
         *consents.HANDLERS,
         *events.HANDLERS,
+        *batches.HANDLERS,
         *notifications.HANDLERS,
         *acts.HANDLERS,
         *limits.HANDLERS,

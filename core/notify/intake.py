@@ -329,9 +329,7 @@ class _Intake:
     ) -> Answer:
         return Answer(
             id=outward(EVENT, event_id),
-            decisions=tuple(
-                one.rehearsed() if self.rehearsal else one.told() for one in verdicts
-            ),
+            decisions=tuple(one.rehearsed() if self.rehearsal else one.told() for one in verdicts),
             superseded_in_flight=on_their_way,
         )
 
