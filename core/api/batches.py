@@ -105,7 +105,7 @@ async def _read(
             outcomes[place] = error
     refs = {event.data.business_id for event in shaped.values()}
     owners = await tenants(services, request, refs, "/data/business_id")
-    now = services.clock.now()
+    now, types = services.clock.now(), services.registry.event_types()
     checked: dict[int, tuple[BusinessRow, wire.NotificationEvent]] = {}
     for place, event in shaped.items():
         if place % _BREATH == 0:
@@ -115,7 +115,7 @@ async def _read(
             outcomes[place] = owner
             continue
         try:
-            checked[place] = (owner, wire.as_event(event, owner, now))
+            checked[place] = (owner, wire.as_event(event, owner, now, types))
         except ProblemError as error:
             outcomes[place] = error
     return checked

@@ -207,7 +207,7 @@ class _Intake:
                 customer_id=people[key].id,
             )
             for key, event in events.items()
-            if event.booking is not None and event.type.startswith("booking.")
+            if event.booking is not None
         }
         standing = await plans.advance(
             self.transaction, self.business.id, list(told.values()), now
@@ -272,7 +272,11 @@ class _Intake:
         wanted: list[Notice] = []
         for key, event in events.items():
             plan = standing[told[key].booking.ref] if key in told else None
-            superseded = plan is not None and plans.is_superseded(told[key], plan)
+            superseded = (
+                plan is not None
+                and event.type.startswith("booking.")
+                and plans.is_superseded(told[key], plan)
+            )
             starts_at = event.booking.starts_at if event.booking else None
             if starts_at is None and plan is not None:
                 starts_at = plan.starts_at
@@ -285,7 +289,7 @@ class _Intake:
                         rule=rule,
                         channel=channels[0] if channels else "",
                         person=people[key],
-                        source=self._source(event, people[key], rule, starts_at),
+                        source=self._source(event, rule, starts_at),
                         generation=plan.generation if plan else 0,
                         superseded=superseded,
                         timing=time_notice(
@@ -300,18 +304,17 @@ class _Intake:
                 )
         return wanted
 
-    def _source(
-        self, event: NotificationEvent, person: Person, rule: Rule, starts_at: datetime | None
-    ) -> Source:
+    def _source(self, event: NotificationEvent, rule: Rule, starts_at: datetime | None) -> Source:
         booking = event.booking
         if booking is not None and booking.starts_at is None:
             booking = msgspec.structs.replace(booking, starts_at=starts_at)
         return Source(
             business_name=self.business.name,
-            timezone=person.timezone or self.business.timezone,
+            timezone=self.business.timezone,
             customer=event.customer,
             booking=booking,
             fallbacks=rule.variables,
+            details=event.details,
         )
 
     async def _bring_forward(self, verdicts: Sequence[Verdict]) -> None:
