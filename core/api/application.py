@@ -20,6 +20,7 @@ from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from core.api import (
     acts,
+    batches,
     bookings,
     businesses,
     callback_log,
@@ -170,6 +171,7 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *consents.HANDLERS,
         *jobs.HANDLERS,
         *events.HANDLERS,
+        *batches.HANDLERS,
         *notifications.HANDLERS,
         *acts.HANDLERS,
         *limits.HANDLERS,

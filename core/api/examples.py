@@ -67,6 +67,15 @@ CLOUD_EVENT_BODY: Final[dict[str, Any]] = EVENT_BODY | {
     "subject": f"booking/{BOOKING}",
     "data": EVENT_BODY["data"] | {"booking": BOOKING_BODY | {"version": 2}},
 }
+BATCH_EVENTS: Final[list[dict[str, Any]]] = [
+    EVENT_BODY
+    | {
+        "id": f"bk-{number}-imported",
+        "type": "booking.imported",
+        "data": EVENT_BODY["data"] | {"booking": BOOKING_BODY | {"ref": f"B-{number}"}},
+    }
+    for number in (2001, 2002)
+]
 CONSENT_BODY: Final[dict[str, Any]] = {
     "business_id": BUSINESS,
     "customer_id": CUSTOMER,

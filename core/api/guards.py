@@ -14,12 +14,18 @@ from litestar.exceptions import ImproperlyConfiguredException
 from core.access.audit import record_refusal
 from core.access.keys import ALL, SCOPES, KeyRing, UnauthenticatedError
 from core.api.operations import PUBLIC
-from core.businesses.store import find_business, get_business
-from core.errors import FieldFault, InvalidInputError, NotFoundError, PermissionDeniedError
+from core.businesses.store import find_business, find_businesses, get_business
+from core.errors import (
+    FieldFault,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProblemError,
+)
 from core.ids import REF_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
     from uuid import UUID
 
     from litestar import Request
@@ -123,6 +129,35 @@ async def tenant(
         raise NotFoundError("There is no such business.")
     if not _sees(caller, found):
         await refuse(services, request, f"business:{ref}")
+    return found
+
+
+async def tenants(
+    services: Services, request: Request[Any, Any, Any], refs: Iterable[str | None], pointer: str
+) -> dict[str | None, BusinessRow | ProblemError]:
+    """Return the businesses that the parts of a call are about, or why not, in one statement.
+
+    Args:
+        services: the process's parts.
+        request: the call.
+        refs: what its parts name; None where one names nothing.
+        pointer: where a part names it.
+    """
+    wanted = set(refs)
+    there: dict[str, BusinessRow] = {}
+    if caller_of(request).business_id is None:
+        async with services.database.engine() as transaction:
+            there = await find_businesses(transaction, sorted(ref for ref in wanted if ref))
+    found: dict[str | None, BusinessRow | ProblemError] = {}
+    for ref in wanted:
+        known = there.get(ref) if ref is not None else None
+        if known is not None and _sees(caller_of(request), known):
+            found[ref] = known
+            continue
+        try:
+            found[ref] = await tenant(services, request, ref, pointer)
+        except ProblemError as error:
+            found[ref] = error
     return found
 
 
