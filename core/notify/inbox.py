@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from core.channels.channel import Channel
     from core.channels.host import Transaction
+    from core.limits.lanes import LaneKey
     from core.notify.services import Services
 
 log = structlog.get_logger()
@@ -60,7 +61,7 @@ async def apply_waiting(services: Services, channel: str, limit: int = 200) -> i
         )
         if not mine:
             return 0
-        await news.retry_parked(services, transaction, channel)
+        woken = await news.retry_parked(services, transaction, channel)
         rows = await transaction.fetch(
             """
             SELECT id, body_sealed, headers FROM provider_inbox
@@ -76,8 +77,9 @@ async def apply_waiting(services: Services, channel: str, limit: int = 200) -> i
                 bodies.append(_read(services, services.channels[channel], channel, row))
             except Exception as error:  # noqa: BLE001 - one bad body must not cost the others
                 failed[row["id"]] = type(error).__name__
-        failed |= await _apply_or_bisect(services, transaction, channel, bodies)
+        failed |= await _apply_or_bisect(services, transaction, channel, bodies, woken)
         await _close(transaction, [row["id"] for row in rows], failed)
+    services.ring.lanes(woken)
     for row_id, reason in failed.items():
         await log.awarning("inbox.failed", channel=channel, row=str(row_id), reason=reason)
     return len(rows)
@@ -90,40 +92,48 @@ def _read(services: Services, channel: Channel, slug: str, row: Any) -> _Body:
 
 
 async def _apply_or_bisect(
-    services: Services, transaction: Transaction, channel: str, bodies: Sequence[_Body]
+    services: Services,
+    transaction: Transaction,
+    channel: str,
+    bodies: Sequence[_Body],
+    woken: set[LaneKey],
 ) -> dict[UUID, str]:
-    """Apply bodies together; where that fails, halve until the bad one stands alone."""
+    """Apply bodies together; where that fails, halve until the bad one stands alone.
+
+    Lanes to wake after the commit are added to `woken`.
+    """
     if not bodies:
         return {}
     try:
         async with savepoint(transaction):
-            await _apply(services, transaction, channel, bodies)
+            woken |= await _apply(services, transaction, channel, bodies)
     except Exception as error:  # noqa: BLE001 - the savepoint is rolled back, the rest goes on
         if len(bodies) == 1:
             return {bodies[0].id: f"{type(error).__name__}: {error}"[:500]}
         half = len(bodies) // 2
         return {
-            **await _apply_or_bisect(services, transaction, channel, bodies[:half]),
-            **await _apply_or_bisect(services, transaction, channel, bodies[half:]),
+            **await _apply_or_bisect(services, transaction, channel, bodies[:half], woken),
+            **await _apply_or_bisect(services, transaction, channel, bodies[half:], woken),
         }
     return {}
 
 
 async def _apply(
     services: Services, transaction: Transaction, channel: str, bodies: Sequence[_Body]
-) -> None:
+) -> set[LaneKey]:
     fresh = await news.drop_known(
         services, transaction, channel, [event for body in bodies for event in body.events]
     )
     statuses = [event for event in fresh if isinstance(event, StatusUpdate)]
     inbound = [event for event in fresh if isinstance(event, InboundMessage)]
     others = [event for event in fresh if isinstance(event, ChannelEvent)]
-    await news.apply_statuses(services, transaction, channel, statuses, PARKED_FOR)
+    woken = await news.apply_statuses(services, transaction, channel, statuses, PARKED_FOR)
     await news.keep_inbound(services, transaction, channel, inbound)
     if known := [event for event in others if event.known]:
         async with savepoint(transaction):
             await services.channels[channel].apply(transaction, known)
     await news.count(transaction, channel, [news.kind_of(event) for event in fresh])
+    return woken
 
 
 async def _close(transaction: Transaction, ids: Sequence[UUID], failed: dict[UUID, str]) -> None:

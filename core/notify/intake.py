@@ -16,7 +16,7 @@ from core.customers.store import CustomerIn, put_customers
 from core.errors import ConflictError
 from core.ids import EVENT, NOTIFICATION, new_uuid, outward
 from core.notify import deciding, event_store, plans, rule_store
-from core.notify.candidates import Notice, Person, channel_order, look_up
+from core.notify.candidates import Notice, Person, channel_order, look_up, on_each
 from core.notify.events import Answer
 from core.notify.rules import REMINDER, is_planned, notices
 from core.notify.timing import time_notice
@@ -219,27 +219,26 @@ class _Intake:
             if starts_at is None and plan is not None:
                 starts_at = plan.starts_at
             for rule in notices(event, rules, now):
-                channels = rule.channels or order
-                wanted.append(
-                    Notice(
-                        event=event,
-                        event_id=ids[key],
-                        rule=rule,
-                        channel=channels[0] if channels else "",
-                        person=people[key],
-                        source=self._source(event, people[key], rule, starts_at),
-                        generation=plan.generation if plan else 0,
-                        superseded=superseded,
-                        timing=time_notice(
-                            rule,
-                            starts_at,
-                            now,
-                            business_zone=ZoneInfo(self.business.timezone),
-                            customer_zone=ZoneInfo(people[key].timezone or self.business.timezone),
-                            planned=is_planned(rule, event),
-                        ),
-                    )
+                notice = Notice(
+                    event=event,
+                    event_id=ids[key],
+                    rule=rule,
+                    channel="",
+                    person=people[key],
+                    source=self._source(event, people[key], rule, starts_at),
+                    generation=plan.generation if plan else 0,
+                    superseded=superseded,
+                    fallback_after=rule.fallback_after,
+                    timing=time_notice(
+                        rule,
+                        starts_at,
+                        now,
+                        business_zone=ZoneInfo(self.business.timezone),
+                        customer_zone=ZoneInfo(people[key].timezone or self.business.timezone),
+                        planned=is_planned(rule, event),
+                    ),
                 )
+                wanted += on_each(notice, rule.channels or order)
         return wanted
 
     def _source(
