@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core.channels.messages import ChannelEvent, ProviderEvent, StatusUpdate
 from core.errors import NotFoundError
 from core.ids import NOTIFICATION, inward
-from core.notify import following, message_log, received
+from core.notify import aftermath, following, message_log, received
 from core.outbox.store import StatusNews, Touched
 from core.outbox.store import apply_statuses as move_forward
 
@@ -183,6 +183,7 @@ async def _move(
         transaction, sorted(one for one in became if became[one] in _ARRIVED)
     )
     failed = sorted(one for one in became if became[one] == "failed")
+    await aftermath.judge_late(transaction, told, touched)
     return touched, await following.follow(services, transaction, failed)
 
 
@@ -217,6 +218,7 @@ def _news(services: Services, update: StatusUpdate) -> StatusNews:
         status=update.status,
         occurred_at=update.occurred_at,
         code=update.error_code,
+        counts=update.status == "failed" and not update.recipient_fault,
     )
 
 

@@ -119,17 +119,22 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """A row that a statement moved, and the lane it belongs to."""
+    """A row that a statement moved, and the lane it belongs to; `was` is its status before."""
 
     id: UUID
     business_id: UUID
     channel: str
     became: str = ""
+    was: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusNews:
-    """One status of the provider, ready for the database."""
+    """One status of the provider, ready for the database.
+
+    Attributes:
+        counts: a failure that says something of the channel.
+    """
 
     account: str
     callback: UUID | None
@@ -138,6 +143,7 @@ class StatusNews:
     status: str
     occurred_at: datetime
     code: str
+    counts: bool = False
 
 
 async def insert(transaction: Transaction, rows: Sequence[NewRow]) -> None:
@@ -242,7 +248,7 @@ async def apply_statuses(
         [one.code for one in news],
     )
     return [
-        Touched(row["id"], row["business_id"], channel, row["status"] or "")
+        Touched(row["id"], row["business_id"], channel, row["status"] or "", row["was"] or "")
         if row["id"] is not None
         else None
         for row in rows
