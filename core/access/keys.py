@@ -33,6 +33,7 @@ SCOPES: Final = {
     "events:write": "Tell of booking events.",
     "notifications:read": "Read events, decisions and notifications.",
     "notifications:write": "Send, cancel and retry single notifications.",
+    "notifications:force": "Retry what the rules call final.",
     "consents:read": "Read and check consents.",
     "consents:write": "Record and revoke consents.",
     "templates:read": "Read templates.",

@@ -60,19 +60,35 @@ def authentication(services: Services) -> Guard:
             raise UnauthenticatedError("Send `Authorization: Bearer pb_...`.")
         caller = await ring.verify(given[len(_BEARER) :].strip())
         connection.scope["state"]["caller"] = caller
-        if not caller.may(scope):
-            await record_refusal(
-                services.database,
-                business_id=caller.business_id,
-                actor=caller.actor,
-                action=str(getattr(handler, "handler_name", scope)),
-                target=connection.scope["path"],
-                reason=f"scope-missing: {scope}",
-                ip=address_of(connection),
-            )
-            raise PermissionDeniedError(f"The key lacks the scope {scope}.")
+        await need_scope(services, connection, scope, handler)
 
     return guard
+
+
+async def need_scope(
+    services: Services,
+    connection: Connection,
+    scope: str,
+    handler: BaseRouteHandler | None = None,
+) -> None:
+    """Refuse a caller whose key lacks a scope, and write that down.
+
+    Raises:
+        PermissionDeniedError: it does.
+    """
+    caller: Caller = connection.scope["state"]["caller"]
+    if caller.may(scope):
+        return
+    await record_refusal(
+        services.database,
+        business_id=caller.business_id,
+        actor=caller.actor,
+        action=str(getattr(handler, "handler_name", scope)),
+        target=connection.scope["path"],
+        reason=f"scope-missing: {scope}",
+        ip=address_of(connection),
+    )
+    raise PermissionDeniedError(f"The key lacks the scope {scope}.")
 
 
 def is_scope(scope: object) -> bool:

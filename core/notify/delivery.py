@@ -29,11 +29,11 @@ from core.errors import (
 from core.ids import NOTIFICATION, BusinessId, CustomerId, outward
 from core.limits import lanes, recipients
 from core.limits.tables import LaneState
-from core.notify import aftermath, message_log, wording
+from core.notify import aftermath, following, message_log, wording
 from core.notify.handovers import Begun, SendResult
 from core.notify.outcomes import NotLeftError, ValueMissingError, outcome_of
 from core.notify.replies import CONFIRMATION
-from core.outbox import store
+from core.outbox import followers, store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,14 +63,21 @@ async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> l
     started = services.clock.monotonic()
     async with services.database.engine() as transaction:
         held = await recipients.hold_back(transaction, token, ids)
+        outrun = await followers.drop_outrun(transaction, token, ids)
         rows = await store.begin(transaction, token, ids)
+        failed = [row.id for row in rows if row.verdict.startswith("no:")]
+        followed = await following.follow(services, transaction, failed)
         going = {
             row.id: row.attempt == 1
             for row in rows
             if row.verdict == store.GO and row.kind != CONFIRMATION
         }
         await recipients.count(transaction, going)
-    services.ring.lanes({(one.business_id, one.channel) for one in held})
+    services.ring.lanes({(one.business_id, one.channel) for one in held} | followed)
+    for message in outrun:
+        await log.ainfo(
+            "delivery.not_begun", id=outward(NOTIFICATION, message), verdict="no:outrun"
+        )
     for one in held:
         await log.ainfo(
             "delivery.not_begun", id=outward(NOTIFICATION, one.id), verdict=one.verdict
@@ -125,6 +132,8 @@ async def record_batch(
         await aftermath.judge_lanes(transaction, results, records, applied)
         await _follow_up(services, transaction, results)
         await aftermath.slow_down(transaction, results)
+        failed = [one.id for one in records if one.outcome == "failed" and applied.get(one.id)]
+        followed = await following.follow(services, transaction, failed)
     for record in records:
         if not applied.get(record.id):
             await log.awarning("delivery.fenced", id=outward(NOTIFICATION, record.id))
@@ -132,7 +141,7 @@ async def record_batch(
         (result.begun.business_id, result.begun.channel)
         for result, record in zip(results, records, strict=True)
         if record.outcome in {"retry", "wait"}
-    }
+    } | followed
 
 
 async def sweep(services: Services, grace: timedelta = timedelta(seconds=120)) -> set[LaneKey]:
@@ -144,12 +153,13 @@ async def sweep(services: Services, grace: timedelta = timedelta(seconds=120)) -
     async with services.database.engine() as transaction:
         touched = await store.sweep(transaction)
         again = await store.resend_unconfirmed(transaction, grace)
-        await store.close_unconfirmed(transaction, others, grace)
+        closed = await store.close_unconfirmed(transaction, others, grace)
+        followed = await following.follow(services, transaction, [one.id for one in closed])
         for one in touched:
             if one.became == "unconfirmed":
                 await _doubt(transaction, one.business_id, one.channel)
     waiting = [one for one in touched if one.became == "waiting"]
-    return {(one.business_id, one.channel) for one in (*waiting, *again)}
+    return {(one.business_id, one.channel) for one in (*waiting, *again)} | followed
 
 
 def _not_sent(begun: Begun, detail: str, wait: timedelta) -> SendResult:

@@ -79,7 +79,7 @@ async def apply_waiting(services: Services, channel: str, limit: int = 200) -> i
                 failed[row["id"]] = type(error).__name__
         failed |= await _apply_or_bisect(services, transaction, channel, bodies, woken)
         # After the bodies: people are locked before messages, as everybody else does it.
-        await news.retry_parked(services, transaction, channel)
+        woken |= await news.retry_parked(services, transaction, channel)
         await _close(transaction, [row["id"] for row in rows], failed)
     services.ring.lanes(woken)
     for row_id, reason in failed.items():
@@ -100,7 +100,10 @@ async def _apply_or_bisect(
     bodies: Sequence[_Body],
     woken: set[LaneKey],
 ) -> dict[UUID, str]:
-    """Apply bodies together; where that fails, halve until the bad one stands alone."""
+    """Apply bodies together; where that fails, halve until the bad one stands alone.
+
+    Lanes to wake after the commit are added to `woken`.
+    """
     if not bodies:
         return {}
     try:
@@ -128,7 +131,7 @@ async def _apply(
     others = [event for event in fresh if isinstance(event, ChannelEvent)]
     # A STOP locks people, then their messages; statuses lock messages only, so they come second.
     woken = await news.keep_inbound(services, transaction, channel, inbound)
-    await news.apply_statuses(services, transaction, channel, statuses, PARKED_FOR)
+    woken |= await news.apply_statuses(services, transaction, channel, statuses, PARKED_FOR)
     if known := [event for event in others if event.known]:
         async with savepoint(transaction):
             await services.channels[channel].apply(transaction, known)

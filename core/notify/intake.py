@@ -18,7 +18,7 @@ from core.customers.store import CustomerIn, put_customers
 from core.errors import ConflictError, InvalidInputError
 from core.ids import EVENT, NOTIFICATION, new_uuid, outward
 from core.notify import deciding, event_store, plans, rule_store, waves
-from core.notify.candidates import Notice, Person, channel_order, look_up
+from core.notify.candidates import Notice, Person, channel_order, look_up, on_each
 from core.notify.events import Answer
 from core.notify.rules import REMINDER, is_planned, notices
 from core.notify.timing import time_notice
@@ -221,7 +221,7 @@ class _Intake:
         self.woken |= {
             (self.business.id, one.candidate.notice.channel) for one in verdicts if not one.reason
         }
-        by_event: dict[UUID, list[Verdict]] = defaultdict(list)
+        by_event: dict[UUID | None, list[Verdict]] = defaultdict(list)
         for one in verdicts:
             by_event[one.candidate.notice.event_id].append(one)
         return {
@@ -281,27 +281,26 @@ class _Intake:
             if starts_at is None and plan is not None:
                 starts_at = plan.starts_at
             for rule in notices(event, self.rules, now):
-                channels = rule.channels or self.order
-                wanted.append(
-                    Notice(
-                        event=event,
-                        event_id=ids[key],
-                        rule=rule,
-                        channel=channels[0] if channels else "",
-                        person=people[key],
-                        source=self._source(event, rule, starts_at),
-                        generation=plan.generation if plan else 0,
-                        superseded=superseded,
-                        timing=time_notice(
-                            rule,
-                            starts_at,
-                            now,
-                            business_zone=ZoneInfo(self.business.timezone),
-                            customer_zone=ZoneInfo(people[key].timezone or self.business.timezone),
-                            planned=is_planned(rule, event),
-                        ),
-                    )
+                notice = Notice(
+                    event=event,
+                    event_id=ids[key],
+                    rule=rule,
+                    channel="",
+                    person=people[key],
+                    source=self._source(event, rule, starts_at),
+                    generation=plan.generation if plan else 0,
+                    superseded=superseded,
+                    fallback_after=rule.fallback_after,
+                    timing=time_notice(
+                        rule,
+                        starts_at,
+                        now,
+                        business_zone=ZoneInfo(self.business.timezone),
+                        customer_zone=ZoneInfo(people[key].timezone or self.business.timezone),
+                        planned=is_planned(rule, event),
+                    ),
                 )
+                wanted += on_each(notice, rule.channels or self.order)
         return wanted
 
     def _source(self, event: NotificationEvent, rule: Rule, starts_at: datetime | None) -> Source:
