@@ -26,6 +26,7 @@ DECISION: Final = "dec"
 CONSENT: Final = "cns"
 WEBHOOK_ENDPOINT: Final = "whe"
 CALLBACK: Final = "msg"
+ALERT: Final = "alr"
 
 REF_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,64}$(?!\n)"
 """Ids that the caller chooses (business, customer, booking): its own text (rulings A10)."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from core.alerts.store import raise_alert
 from core.channels.messages import (
     ChannelEvent,
     InboundMessage,
@@ -77,7 +78,7 @@ async def apply_waiting(services: Services, channel: str, limit: int = 200) -> i
             except Exception as error:  # noqa: BLE001 - one bad body must not cost the others
                 failed[row["id"]] = type(error).__name__
         failed |= await _apply_or_bisect(services, transaction, channel, bodies)
-        await _close(transaction, [row["id"] for row in rows], failed)
+        await _close(transaction, channel, [row["id"] for row in rows], failed)
     for row_id, reason in failed.items():
         await log.awarning("inbox.failed", channel=channel, row=str(row_id), reason=reason)
     return len(rows)
@@ -126,9 +127,11 @@ async def _apply(
     await news.count(transaction, channel, [news.kind_of(event) for event in fresh])
 
 
-async def _close(transaction: Transaction, ids: Sequence[UUID], failed: dict[UUID, str]) -> None:
-    """Mark what was applied as done; count the tries of what was not."""
-    await transaction.execute(
+async def _close(
+    transaction: Transaction, channel: str, ids: Sequence[UUID], failed: dict[UUID, str]
+) -> None:
+    """Mark what was applied as done; count the tries of what was not, tell of the dead."""
+    rows = await transaction.fetch(
         """
         UPDATE provider_inbox i SET
             attempts = i.attempts + 1, error = t.error,
@@ -136,8 +139,11 @@ async def _close(transaction: Transaction, ids: Sequence[UUID], failed: dict[UUI
                          WHEN i.attempts + 1 >= $3 THEN 'dead' ELSE 'waiting' END,
             done_at = CASE WHEN t.error IS NULL THEN clock_timestamp() END
         FROM unnest($1::uuid[], $2::text[]) AS t(id, error) WHERE i.id = t.id
+        RETURNING i.state
         """,
         list(ids),
         [failed.get(row_id) for row_id in ids],
         TRIES,
     )
+    if any(row["state"] == "dead" for row in rows):
+        await raise_alert(transaction, None, "webhook-not-applied", channel)
