@@ -27,6 +27,7 @@ CONSENT: Final = "cns"
 WEBHOOK_ENDPOINT: Final = "whe"
 CALLBACK: Final = "msg"
 JOB: Final = "job"
+ALERT: Final = "alr"
 
 REF_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,64}$(?!\n)"
 """Ids that the caller chooses (business, customer, booking): its own text (rulings A10)."""

@@ -42,10 +42,12 @@ SCOPES: Final = {
     "privacy:write": "Export and erase a customer's data.",
     "stats:read": "Read figures.",
     "webhooks:write": "Manage webhook endpoints.",
+    "alerts:read": "Read alerts.",
+    "alerts:write": "Acknowledge and resolve alerts.",
 }
 """What a key may be allowed to do."""
 
-_IMPLIED: Final = {"config:read": "config:write"}
+_IMPLIED: Final = {"config:read": "config:write", "alerts:read": "alerts:write"}
 _MODES: Final = ("live", "test")
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY_ID_LENGTH: Final = 12

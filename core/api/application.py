@@ -20,6 +20,7 @@ from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from core.api import (
     acts,
+    alerts,
     batches,
     bookings,
     businesses,
@@ -180,6 +181,7 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *webhook_endpoints.HANDLERS,
         *callback_log.HANDLERS,
         *rules.HANDLERS,
+        *alerts.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]
 

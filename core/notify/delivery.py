@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from core.alerts.store import raise_alert
+from core.alerts.store import Matter, raise_alerts
 from core.channels.messages import ConnectionState, OutboundMessage
 from core.consent.ledger import record_revocation
 from core.consent.revocation import cancel_waiting
@@ -36,7 +36,7 @@ from core.notify.replies import CONFIRMATION
 from core.outbox import followers, store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from core.channels.host import Transaction
@@ -155,9 +155,10 @@ async def sweep(services: Services, grace: timedelta = timedelta(seconds=120)) -
         again = await store.resend_unconfirmed(transaction, grace)
         closed = await store.close_unconfirmed(transaction, others, grace)
         followed = await following.follow(services, transaction, [one.id for one in closed])
-        for one in touched:
-            if one.became == "unconfirmed":
-                await _doubt(transaction, one.business_id, one.channel)
+        await _doubt(
+            transaction,
+            {(one.business_id, one.channel) for one in touched if one.became == "unconfirmed"},
+        )
     waiting = [one for one in touched if one.became == "waiting"]
     return {(one.business_id, one.channel) for one in (*waiting, *again)} | followed
 
@@ -278,8 +279,7 @@ async def _follow_up(
             rejected[key] = result.error
         elif isinstance(result.error, OutcomeUnknownError):
             doubts.add(key)
-    for key in sorted(doubts):
-        await _doubt(transaction, *key)
+    await _doubt(transaction, doubts)
     for key, error in sorted(rejected.items(), key=lambda item: item[0]):
         await _disconnect(services, transaction, key, error)
 
@@ -331,10 +331,21 @@ async def _disconnect(
     await services.channels[channel].set_state(
         transaction, BusinessId(business_id), ConnectionState.ERROR, "credentials-rejected"
     )
-    await raise_alert(
-        transaction, business_id, "credentials-rejected", channel, {"code": error.code}
+    matter = Matter(
+        business_id=business_id,
+        kind="credentials-rejected",
+        subject=channel,
+        arguments={"code": error.code},
     )
+    await raise_alerts(transaction, [matter])
 
 
-async def _doubt(transaction: Transaction, business_id: UUID, channel: str) -> None:
-    await raise_alert(transaction, business_id, "unconfirmed-messages", channel, {})
+async def _doubt(transaction: Transaction, keys: Iterable[LaneKey]) -> None:
+    """Say that outcomes are unknown; the database ends it when the last of them is known."""
+    await raise_alerts(
+        transaction,
+        [
+            Matter(business_id=business_id, kind="unconfirmed-messages", subject=channel)
+            for business_id, channel in keys
+        ],
+    )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from core.alerts.store import raise_alert
 from core.channels.messages import (
     ChannelEvent,
     InboundMessage,
@@ -80,7 +81,7 @@ async def apply_waiting(services: Services, channel: str, limit: int = 200) -> i
         failed |= await _apply_or_bisect(services, transaction, channel, bodies, woken)
         # After the bodies: people are locked before messages, as everybody else does it.
         woken |= await news.retry_parked(services, transaction, channel)
-        await _close(transaction, [row["id"] for row in rows], failed)
+        await _close(transaction, channel, [row["id"] for row in rows], failed)
     services.ring.lanes(woken)
     for row_id, reason in failed.items():
         await log.awarning("inbox.failed", channel=channel, row=str(row_id), reason=reason)
@@ -139,9 +140,11 @@ async def _apply(
     return woken
 
 
-async def _close(transaction: Transaction, ids: Sequence[UUID], failed: dict[UUID, str]) -> None:
-    """Mark what was applied as done; count the tries of what was not."""
-    await transaction.execute(
+async def _close(
+    transaction: Transaction, channel: str, ids: Sequence[UUID], failed: dict[UUID, str]
+) -> None:
+    """Mark what was applied as done; count the tries of what was not, tell of the dead."""
+    rows = await transaction.fetch(
         """
         UPDATE provider_inbox i SET
             attempts = i.attempts + 1, error = t.error,
@@ -149,8 +152,11 @@ async def _close(transaction: Transaction, ids: Sequence[UUID], failed: dict[UUI
                          WHEN i.attempts + 1 >= $3 THEN 'dead' ELSE 'waiting' END,
             done_at = CASE WHEN t.error IS NULL THEN clock_timestamp() END
         FROM unnest($1::uuid[], $2::text[]) AS t(id, error) WHERE i.id = t.id
+        RETURNING i.state
         """,
         list(ids),
         [failed.get(row_id) for row_id in ids],
         TRIES,
     )
+    if any(row["state"] == "dead" for row in rows):
+        await raise_alert(transaction, None, "webhook-not-applied", channel)
