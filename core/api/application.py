@@ -29,10 +29,12 @@ from core.api import (
     events,
     jobs,
     limits,
+    lookups,
     notifications,
     pages,
     reference,
     rules,
+    sandbox,
     sending,
     webhook_endpoints,
     webhooks,
@@ -176,12 +178,14 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *notifications.HANDLERS,
         *acts.HANDLERS,
         *limits.HANDLERS,
+        *lookups.HANDLERS,
         *sending.HANDLERS,
         *reference.HANDLERS,
         *webhook_endpoints.HANDLERS,
         *callback_log.HANDLERS,
         *rules.HANDLERS,
         *alerts.HANDLERS,
+        *sandbox.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]
 

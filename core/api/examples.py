@@ -20,6 +20,7 @@ from core.ids import (
 )
 
 BUSINESS: Final = "salon-aurora"
+TRIAL: Final = "salon-trial"
 CUSTOMER: Final = "cus_88"
 BOOKING: Final = "B-1001"
 

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 Owned = Literal["event", "notification_outbox", "decision", "customer_consents", "job"]
 _REF: Final = re.compile(REF_PATTERN + r"(?!\n)")
 _BEARER: Final = "bearer "
-_TEST: Final = "test"
 
 
 def authentication(services: Services) -> Guard:
@@ -58,8 +57,10 @@ def authentication(services: Services) -> Guard:
         given = connection.headers.get("authorization", "")
         if given[: len(_BEARER)].lower() != _BEARER:
             raise UnauthenticatedError("Send `Authorization: Bearer pb_...`.")
-        caller = await ring.verify(given[len(_BEARER) :].strip())
-        connection.scope["state"]["caller"] = caller
+        caller = await ring.verify(given[len(_BEARER) :].strip(), address_of(connection))
+        state = connection.scope["state"]
+        state["caller"] = caller
+        state["rate"] = await ring.rates.spend(caller.key_id, caller.rate)
         await need_scope(services, connection, scope, handler)
 
     return guard
@@ -125,7 +126,7 @@ async def tenant(
 
     Raises:
         InvalidInputError: a platform's key must name the business.
-        NotFoundError: there is none, or it is somebody else's, or a live one for a test key.
+        NotFoundError: there is none, or it is somebody else's, or of the other mode than the key.
     """
     caller = caller_of(request)
     if ref is not None and not is_ref(ref):
@@ -206,7 +207,7 @@ async def owner(
 
 
 def _sees(caller: Caller, business: BusinessRow) -> bool:
-    return caller.mode != _TEST or business.mode == _TEST
+    return caller.mode == business.mode
 
 
 async def refuse(services: Services, request: Request[Any, Any, Any], target: str) -> NoReturn:

@@ -17,6 +17,7 @@ from core.channels.messages import WebhookRequest
 from core.errors import NotFoundError, PermissionDeniedError
 from core.ids import new_uuid
 from core.notify.services import Services
+from core.outbox.sealing import sealing_context
 
 _KEPT_OUT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -68,9 +69,7 @@ async def take_webhook(slug: FromPath[str], request: Call, services: Lent) -> Re
     channel.verify(told)
     row_id = new_uuid()
     # The body is of no business yet: one call may bring news of many.
-    sealed = services.vault.seal(
-        body, context=("provider_inbox", "body_sealed", slug, str(row_id))
-    )
+    sealed = services.vault.seal(body, context=sealing_context(slug, row_id))
     async with services.database.engine() as transaction:
         await transaction.execute(
             """

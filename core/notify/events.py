@@ -251,7 +251,7 @@ def as_event(
         id=told.id,
         source=told.source,
         type=told.type,
-        time=said_at or received_at,
+        time=said_at or received_at + business.ahead,
         business_ref=business.ref,
         booking=booking,
         customer=customer,

@@ -95,7 +95,7 @@ async def _decide(
     rows: Sequence[Mapping[str, Any]],
 ) -> set[LaneKey]:
     """Ask the gates of the next channels, and write what they say."""
-    now = services.clock.now()
+    now = services.clock.now() + business.ahead
     rules = {rule.key: rule for rule in await rule_store.rules_of(transaction, business.id)}
     notices: list[Notice] = []
     for row in rows:
@@ -105,7 +105,7 @@ async def _decide(
             notices += on_each(notice, tuple(row["fallbacks"]))
     candidates = await look_up(transaction, services, business, notices, now)
     verdicts = deciding.decide(candidates)
-    await deciding.write(transaction, services.vault, business.id, verdicts)
+    await deciding.write(transaction, services.vault, business.id, verdicts, ahead=business.ahead)
     return {(business.id, one.candidate.notice.channel) for one in verdicts if one.notification_id}
 
 
@@ -141,6 +141,7 @@ def _notice(
         quiet=rule.quiet if rule else None,
     )
     zone = ZoneInfo(row["customer_timezone"] or business.timezone)
+    useful_until = row["useful_until"] + business.ahead if row["useful_until"] else None
     return Notice(
         event=NotificationEvent(
             id=str(row["payload_json"].get("event", "")),
@@ -160,7 +161,7 @@ def _notice(
             timezone=row["customer_timezone"],
         ),
         source=source,
-        timing=_timing(asked, row["useful_until"], zone, now),
+        timing=_timing(asked, useful_until, zone, now),
         generation=row["generation"],
         superseded=row["superseded"],
         fallback_after=row["fallback_after"],

@@ -22,6 +22,8 @@ from core.channels.messages import (
 )
 from core.db import savepoint
 from core.notify import news
+from core.outbox.sealing import sealing_context
+from core.sandbox.news import read_news
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +40,6 @@ TRIES: Final = 5
 PARKED_FOR: Final = timedelta(hours=24)
 
 _LOCK: Final = 781_002
-_SEALED: Final = ("provider_inbox", "body_sealed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,6 @@ class _Body:
 
     id: UUID
     events: tuple[ProviderEvent, ...]
-
-
-def sealing_context(channel: str, row_id: UUID) -> tuple[str, ...]:
-    """Return what a stored body is bound to; it belongs to no business."""
-    return (*_SEALED, channel, str(row_id))
 
 
 async def apply_waiting(services: Services, channel: str, limit: int = 200) -> int:
@@ -64,8 +60,10 @@ async def apply_waiting(services: Services, channel: str, limit: int = 200) -> i
             return 0
         rows = await transaction.fetch(
             """
-            SELECT id, body_sealed, headers FROM provider_inbox
-            WHERE channel = $1 AND state = 'waiting' ORDER BY id LIMIT $2 FOR NO KEY UPDATE
+            SELECT id, body_sealed, headers, test_business_id FROM provider_inbox
+            WHERE channel = $1 AND state = 'waiting'
+              AND (due_at IS NULL OR due_at <= clock_timestamp())
+            ORDER BY id LIMIT $2 FOR NO KEY UPDATE
             """,
             channel,
             limit,
@@ -90,6 +88,8 @@ async def apply_waiting(services: Services, channel: str, limit: int = 200) -> i
 
 def _read(services: Services, channel: Channel, slug: str, row: Any) -> _Body:
     body = services.vault.open(row["body_sealed"], context=sealing_context(slug, row["id"]))
+    if row["test_business_id"] is not None:
+        return _Body(row["id"], read_news(body))
     request = WebhookRequest(headers=row["headers"], query={}, body=body)
     return _Body(row["id"], tuple(channel.parse(request)))
 

@@ -197,7 +197,7 @@ class _Intake:
         """Store customers, renew plans, ask the gates about every notice, queue what passed."""
         if not events:
             return {}
-        now = self.services.clock.now()
+        now = self.services.clock.now() + self.business.ahead
         people = await self._people(events)
         told = {
             key: plans.Told(
@@ -217,7 +217,13 @@ class _Intake:
         candidates = await look_up(self.transaction, self.services, self.business, wanted, now)
         verdicts = deciding.decide(candidates)
         await self._bring_forward(verdicts)
-        await deciding.write(self.transaction, self.services.vault, self.business.id, verdicts)
+        await deciding.write(
+            self.transaction,
+            self.services.vault,
+            self.business.id,
+            verdicts,
+            ahead=self.business.ahead,
+        )
         self.woken |= {
             (self.business.id, one.candidate.notice.channel) for one in verdicts if not one.reason
         }
