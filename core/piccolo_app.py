@@ -22,6 +22,7 @@ APP_CONFIG = AppConfig(
             "core.alerts.tables",
             "core.sandbox.tables",
             "core.callbacks.tables",
+            "core.jobs.tables",
         ],
         exclude_imported=True,
     ),

@@ -35,6 +35,7 @@ SCOPES: Final = {
     "events:write": "Tell of booking events.",
     "notifications:read": "Read events, decisions and notifications.",
     "notifications:write": "Send, cancel and retry single notifications.",
+    "notifications:force": "Retry what the rules call final.",
     "consents:read": "Read and check consents.",
     "consents:write": "Record and revoke consents.",
     "templates:read": "Read templates.",
@@ -43,10 +44,12 @@ SCOPES: Final = {
     "privacy:write": "Export and erase a customer's data.",
     "stats:read": "Read figures.",
     "webhooks:write": "Manage webhook endpoints.",
+    "alerts:read": "Read alerts.",
+    "alerts:write": "Acknowledge and resolve alerts.",
 }
 """What a key may be allowed to do."""
 
-_IMPLIED: Final = {"config:read": "config:write"}
+_IMPLIED: Final = {"config:read": "config:write", "alerts:read": "alerts:write"}
 _MODES: Final = ("live", "test")
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY_ID_LENGTH: Final = 12

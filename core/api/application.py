@@ -20,11 +20,14 @@ from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from core.api import (
     acts,
+    alerts,
+    batches,
     bookings,
     businesses,
     callback_log,
     consents,
     events,
+    jobs,
     limits,
     lookups,
     notifications,
@@ -169,7 +172,9 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *bookings.HANDLERS,
         *businesses.HANDLERS,
         *consents.HANDLERS,
+        *jobs.HANDLERS,
         *events.HANDLERS,
+        *batches.HANDLERS,
         *notifications.HANDLERS,
         *acts.HANDLERS,
         *limits.HANDLERS,
@@ -179,6 +184,7 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *webhook_endpoints.HANDLERS,
         *callback_log.HANDLERS,
         *rules.HANDLERS,
+        *alerts.HANDLERS,
         *sandbox.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]

@@ -88,6 +88,13 @@ class ReasonBody(In, frozen=True, kw_only=True):
     reason: Why = ""
 
 
+class RetryBody(In, frozen=True, kw_only=True):
+    """Why somebody wants another try; `force` also tries what is final by the rules."""
+
+    reason: Why = ""
+    force: bool = False
+
+
 class SettleBody(In, frozen=True, kw_only=True):
     """What a person knows of a message whose answer was lost."""
 

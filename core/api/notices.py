@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core.customers.phones import mask_phone
 from core.customers.store import address_context
 from core.errors import NotFoundError
+from core.notify.chains import links_of
 from core.notify.explain import explain_decision, explain_notification
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ async def load_notification(
     )
     plugin = services.registry.plugins.get(row["channel"])
     words = plugin.error_words() if plugin else {}
-    account = explain_notification(row, decision, attempts, news, words)
+    links = await links_of(transaction, business_id, row, decision)
+    account = explain_notification(row, decision, attempts, news, words, links)
     phone, address = _masked(services, business_id, row, row["address_id"])
     return Notice(
         account=account,
@@ -107,7 +109,9 @@ async def load_decision(
         raise NotFoundError("There is no such notification.")
     phone, address = _masked(services, business_id, row, row["address_id"])
     return Notice(
-        account=explain_decision(row, row["event_type"]),
+        account=explain_decision(
+            row, row["event_type"], await links_of(transaction, business_id, None, row)
+        ),
         customer_ref=row["customer_ref"] or "",
         phone=phone,
         address=address,

@@ -143,7 +143,10 @@ class NotificationSummary(Out, frozen=True, kw_only=True):
 
 
 class NotificationOut(Out, frozen=True, kw_only=True):
-    """A notification with its whole story; `dec_` ids are notices that were never queued."""
+    """A notification with its whole story; `dec_` ids are notices that were never queued.
+
+    `fallback_of` is the same notice on the channel before, `followed_by` on the one behind.
+    """
 
     id: str
     event_id: str | None
@@ -161,6 +164,8 @@ class NotificationOut(Out, frozen=True, kw_only=True):
     next_attempt_at: datetime | None
     explanation: Explanation
     timeline: list[MomentOut]
+    fallback_of: str | None
+    followed_by: str | None
     metadata: dict[str, str]
     created_at: datetime
     updated_at: datetime

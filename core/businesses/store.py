@@ -127,6 +127,14 @@ async def find_business(transaction: Transaction, ref: str) -> BusinessRow | Non
     return _business(row) if row else None
 
 
+async def find_businesses(transaction: Transaction, refs: Sequence[str]) -> dict[str, BusinessRow]:
+    """Return the tenants with these ids that the transaction's role can see, by id."""
+    rows = await transaction.fetch(
+        f"SELECT {_COLUMNS} FROM business WHERE ref = ANY ($1)", list(refs)
+    )
+    return {row["ref"]: _business(row) for row in rows}
+
+
 async def get_business(transaction: Transaction, business_id: UUID) -> BusinessRow:
     """Return a tenant by our own id.
 

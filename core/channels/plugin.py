@@ -98,6 +98,22 @@ class Screen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventType:
+    """A kind of event that the booking system may tell, beside the host's own.
+
+    Attributes:
+        name: begins with `<slug>.`, for example `pigeon.feather_found`.
+        meaning: one sentence for people.
+        details: what `data.details` of such an event holds. The JSON Schema that callers read is
+            made from it, and nothing else is taken in; make it with `forbid_unknown_fields`.
+    """
+
+    name: str
+    meaning: str
+    details: type[msgspec.Struct]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonalData:
     """A table that holds facts about a customer, so that they can be exported and erased."""
 
@@ -162,6 +178,10 @@ class ChannelPlugin(ABC):
 
     def actions(self) -> Sequence[Action]:
         """Return the permissions this channel adds."""
+        return ()
+
+    def event_types(self) -> Sequence[EventType]:
+        """Return kinds of events this channel adds; a business's rules may answer them."""
         return ()
 
     def personal_data(self) -> Sequence[PersonalData]:

@@ -44,7 +44,7 @@ async def send_all(services: Services) -> int:
     """Claim, begin, hand over and record everything that is due once."""
     token, begun = await begin(services)
     results = [await delivery.hand_over(services, one) for one in begun]
-    await delivery.record_batch(services, token, results)
+    services.ring.lanes(await delivery.record_batch(services, token, results))
     return len(results)
 
 

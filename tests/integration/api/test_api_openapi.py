@@ -50,6 +50,12 @@ async def seed(api: Api) -> None:
         examples.NOTIFICATION_UUID,
     )
     await run("UPDATE customer_consents SET id = $1", examples.CONSENT_UUID)
+    await run(
+        "INSERT INTO job (id, business_id, kind, parameters) VALUES ($1, $2, 'consent-import', "
+        '\'{"format": "csv"}\')',
+        examples.JOB_UUID,
+        api.own.id,
+    )
     for row_id in (examples.ENDPOINT_UUID, examples.OLD_ENDPOINT_UUID):
         context = ("callback_endpoint", "secret_sealed", "", str(row_id))
         sealed = api.services.vault.seal_text("whsec_AAAA", context=context)
