@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from core.access.networks import is_within, read_network
-from core.access.rates import BURST, MOST_PER_SECOND, PER_SECOND, KeyRates, Rate, StrangerRates
+from core.access.rates import BURST, PER_SECOND, KeyRates, Rate, StrangerRates, check_rate
 from core.errors import InvalidInputError, NotFoundError, ProblemError
 from core.ids import BusinessId, new_uuid
 from core.secret import Secret
@@ -162,7 +162,7 @@ async def create_key(
         raise InvalidInputError(f"Unknown scope {unknown[0]!r}; the known ones are: *, {known}.")
     if not scopes or mode not in _MODES:
         raise InvalidInputError("A key needs at least one scope, and the mode live or test.")
-    _check_rate(rate)
+    check_rate(rate)
     networks = [read_network(one) for one in allowed_from]
     await _check_mode(transaction, business_id, mode)
     key_id, secret = _random(_KEY_ID_LENGTH), _random(_SECRET_LENGTH)
@@ -364,13 +364,6 @@ class KeyRing:
             rate=rate,
             allowed_from=tuple(row["allowed_from"]),
         )
-
-
-def _check_rate(rate: Rate | None) -> None:
-    if rate is not None and not (
-        1 <= rate.per_second <= MOST_PER_SECOND and 1 <= rate.burst <= MOST_PER_SECOND
-    ):
-        raise InvalidInputError(f"A rate is 1 to {MOST_PER_SECOND} calls.")
 
 
 async def _check_mode(transaction: Transaction, business_id: UUID | None, mode: str) -> None:

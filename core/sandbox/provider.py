@@ -140,7 +140,7 @@ def _news(
         )
         for place, (wait, status) in enumerate(fate.statuses)
     ]
-    if fate.stop_after is not None:
+    if fate.stop_after is not None and message.template:  # not to our confirmation
         answer = InboundMessage(
             account=message.account,
             dedupe=f"{provider_id}:answer",

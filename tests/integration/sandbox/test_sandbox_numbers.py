@@ -118,7 +118,7 @@ async def test_a_throttled_number_is_sent_after_its_minute(trial: Trial) -> None
 
 
 async def test_a_number_answers_stop(trial: Trial) -> None:
-    """The answer takes the way of any customer's message, with the message it answers."""
+    """The answer takes the way of any customer's message: revoked, confirmed once, told."""
     await listen(trial)
     confirmation = await trial.confirmation("06")
     await trial.work()
@@ -130,6 +130,12 @@ async def test_a_number_answers_stop(trial: Trial) -> None:
     )
     assert row["business_id"] == trial.business.id
     assert row["notification_id"] is not None
+    assert "consent.revoked" in await callbacks(trial)
+    told = await trial.tell("06", ref="B-again")
+    assert {one["outcome"] for one in told["decisions"]} == {"suppressed"}
+    assert await trial.work() == 1, "the confirmation of the stop"
+    assert await trial.hear() == 2, "to which nobody answers"
+    assert await trial.work() == 0
 
 
 async def test_rejected_credentials_stop_the_channel_until_it_is_connected_again(
