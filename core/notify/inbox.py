@@ -19,6 +19,7 @@ from core.channels.messages import (
     StatusUpdate,
     WebhookRequest,
 )
+from core.crashpoint import crashpoint
 from core.db import savepoint
 from core.notify import news
 
@@ -78,6 +79,8 @@ async def apply_waiting(services: Services, channel: str, limit: int = 200) -> i
                 failed[row["id"]] = type(error).__name__
         failed |= await _apply_or_bisect(services, transaction, channel, bodies)
         await _close(transaction, [row["id"] for row in rows], failed)
+        crashpoint("inbox_before_commit", len(rows))
+    crashpoint("inbox_applied", len(rows))
     for row_id, reason in failed.items():
         await log.awarning("inbox.failed", channel=channel, row=str(row_id), reason=reason)
     return len(rows)

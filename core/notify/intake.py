@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
+from core.crashpoint import crashpoint
 from core.customers.store import CustomerIn, put_customers
 from core.errors import ConflictError
 from core.ids import EVENT, NOTIFICATION, new_uuid, outward
@@ -66,12 +67,15 @@ async def take_in(
         InvalidInputError: an id was used before with another body.
         ConflictError: the same event is being taken in by another request right now.
     """
+    crashpoint("intake_started")
     try:
         async with services.database.business(business.id) as transaction:
             intake = _Intake(services, business, transaction)
             answers = await intake.run(events)
+            crashpoint("intake_before_commit")
     except asyncpg.LockNotAvailableError as error:
         raise _running() from error
+    crashpoint("intake_committed")
     services.ring.lanes(intake.woken)
     return answers
 
@@ -123,6 +127,7 @@ class _Intake:
         fresh = await event_store.insert(
             self.transaction, self.services.vault, self.business.id, unique, ids
         )
+        crashpoint("intake_stored")
         old = {key: event for key, event in unique.items() if key not in fresh}
         answers = await event_store.known(self.transaction, self.business.id, old)
         new = {key: event for key, event in unique.items() if key in fresh}
@@ -162,6 +167,7 @@ class _Intake:
         await deciding.write(
             self.transaction, self.services.vault, self.business.id, self.verdicts
         )
+        crashpoint("intake_queued")
         self.woken |= {
             (self.business.id, one.candidate.notice.channel)
             for one in self.verdicts
