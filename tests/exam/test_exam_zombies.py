@@ -95,8 +95,10 @@ def test_a13_told_to_stop_a_worker_finishes_what_it_began(
         tenant = town.tenant(per_minute=2400)
         town.fill(tenant, size["messages"])
         slowest = 0.0
-        for number in range(size["restarts"]):
-            leaver = workers[number % 2]
+        for _ in range(size["restarts"]):
+            for worker in workers:
+                town.ready(worker)
+            leaver = workers[0]
             leaver.popen.send_signal(signal.SIGTERM)
             asked_at = time.monotonic()
             leaver.popen.wait(30)

@@ -139,8 +139,13 @@ class ExamTown(Town):
         for one in self.crew[count:]:
             one.stop()
         self.crew = self.crew[:count]
-        self.crew += [self.worker() for _ in range(count - len(self.crew))]
+        more = {"PATCHBAY_LOG_LEVEL": "info"}
+        self.crew += [self.worker(**more) for _ in range(count - len(self.crew))]
         return self.crew
+
+    def ready(self, worker: Process) -> None:
+        """Wait until an ordinary worker runs; before that a signal would end it at once."""
+        wait_until(lambda: b"worker-ready" in worker.log.read_bytes(), PATIENCE)
 
     def dies(self, process: Process, seconds: float = PATIENCE) -> None:
         """Wait until a process has met its step."""
