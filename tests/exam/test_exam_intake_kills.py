@@ -143,6 +143,7 @@ def test_a09_processes_killed_while_bookings_are_planned(
         assert len(notices) == 3
         assert len(planned) == 3 * size["bookings"]
         assert {row[2] for row in planned} == {1}
+        town.end_leases()
         town.rest(tenant)
         sitting.passes(town.judge(tenant))
         town.doors.pop(1).stop()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psycopg
 from exam_ledger import Accepted, Intake, Row, Verdict, judge, read_journal
+from exam_nursery import Nursery
 from exam_tenants import Tenant, copy_tenant
 from fixture_town import APP, BUSINESS, ROOT, Process, Town, wait_until
 
@@ -48,6 +49,7 @@ class ExamTown(Town):
     intakes: list[Intake] = field(default_factory=list)
     crew: list[Process] = field(default_factory=list)
     doors: dict[int, Process] = field(default_factory=dict)
+    nursery: Nursery = field(default_factory=Nursery)
     _tenants: int = 0
     _read: int = 0
     _lines: list[dict[str, Any]] = field(default_factory=list)
@@ -72,6 +74,18 @@ class ExamTown(Town):
         self.processes.append(Process("provider", popen, log))
         wait_until(lambda: self._answers(f"{self.simulator}/exam/state"), 30)
         self.web(0)
+
+    def start(self, name: str, *arguments: str, url: str = "", **more: str) -> Process:
+        """Start one program of ours: a process of its own, forked where all is imported."""
+        logs = self.folder.parent / "logs"
+        logs.mkdir(exist_ok=True)
+        log = logs / f"{len(self.processes)}-{name}.log"
+        log.touch()
+        child = self.nursery.start(["patchbay", *arguments[1:]], self.environment | more,
+                                   self.folder, log)  # fmt: skip
+        process = Process(name, child, log, url)  # type: ignore[arg-type]  # used like a Popen
+        self.processes.append(process)
+        return process
 
     @property
     def journal_file(self) -> Any:
@@ -364,6 +378,7 @@ class ExamTown(Town):
                 one.popen.send_signal(signal.SIGCONT)
                 one.popen.send_signal(signal.SIGTERM)
         super().close()
+        self.nursery.close()
 
 
 def phones(tenants: Iterable[Tenant]) -> list[str]:
