@@ -18,6 +18,7 @@ from core.channels.messages import ConnectionState, OutboundMessage
 from core.consent.ledger import record_revocation
 from core.consent.revocation import cancel_waiting
 from core.consent.words import confirmation
+from core.crashpoint import crashpoint
 from core.errors import (
     CredentialsRejectedError,
     OptedOutError,
@@ -73,6 +74,8 @@ async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> l
             if row.verdict == store.GO and row.kind != CONFIRMATION
         }
         await recipients.count(transaction, going)
+        crashpoint("before_begin_commit", len(going))
+    crashpoint("after_begin", len(going))
     services.ring.lanes({(one.business_id, one.channel) for one in held} | followed)
     for message in outrun:
         await log.ainfo(
@@ -100,6 +103,7 @@ async def hand_over(services: Services, begun: Begun) -> SendResult:
         return SendResult(begun=begun, error=_unsendable(begun))
     if channel is None:
         return _not_sent(begun, "the channel is not loaded here", timedelta(minutes=1))
+    crashpoint("before_send")
     if services.clock.monotonic() >= begun.deadline:
         # A process that slept past its lease must not send: somebody else may decide by now.
         return _not_sent(begun, "slept past the deadline", timedelta(0))
@@ -112,6 +116,7 @@ async def hand_over(services: Services, begun: Begun) -> SendResult:
         return SendResult(
             begun=begun, error=OutcomeUnknownError(type(error).__name__, code="channel-fault")
         )
+    crashpoint("after_answer")
     return SendResult(begun=begun, provider_message_id=receipt.provider_message_id)
 
 
@@ -124,6 +129,7 @@ async def record_batch(
         The lanes to wake: those with messages that are due again.
     """
     records = [_recorded(services, result) for result in results]
+    crashpoint("before_record", len(results))
     async with services.database.engine() as transaction:
         await _respect_stops(services, transaction, results)
         applied = await store.record(transaction, token, records)
@@ -134,6 +140,8 @@ async def record_batch(
         await aftermath.slow_down(transaction, results)
         failed = [one.id for one in records if one.outcome == "failed" and applied.get(one.id)]
         followed = await following.follow(services, transaction, failed)
+        crashpoint("before_record_commit", len(results))
+    crashpoint("after_record", len(results))
     for record in records:
         if not applied.get(record.id):
             await log.awarning("delivery.fenced", id=outward(NOTIFICATION, record.id))

@@ -20,6 +20,7 @@ from core.channels.messages import (
     StatusUpdate,
     WebhookRequest,
 )
+from core.crashpoint import crashpoint
 from core.db import savepoint
 from core.notify import news
 from core.outbox.sealing import sealing_context
@@ -80,6 +81,8 @@ async def apply_waiting(services: Services, channel: str, limit: int = 200) -> i
         # After the bodies: people are locked before messages, as everybody else does it.
         woken |= await news.retry_parked(services, transaction, channel)
         await _close(transaction, channel, [row["id"] for row in rows], failed)
+        crashpoint("inbox_before_commit", len(rows))
+    crashpoint("inbox_applied", len(rows))
     services.ring.lanes(woken)
     for row_id, reason in failed.items():
         await log.awarning("inbox.failed", channel=channel, row=str(row_id), reason=reason)

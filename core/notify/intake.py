@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
+from core.crashpoint import crashpoint
 from core.customers.store import CustomerIn, put_customers
 from core.errors import ConflictError, InvalidInputError
 from core.ids import EVENT, NOTIFICATION, new_uuid, outward
@@ -86,11 +87,13 @@ async def take_in_each(
     Raises:
         ConflictError: one of them is being taken in by another request right now.
     """
+    crashpoint("intake_started")
     for left in reversed(range(_TRIES)):
         try:
             async with services.database.business(business.id) as transaction:
                 intake = _Intake(services, business, transaction)
                 outcomes = await intake.run(events)
+                crashpoint("intake_before_commit")
             break
         except asyncpg.LockNotAvailableError as error:
             raise _running() from error
@@ -98,6 +101,7 @@ async def take_in_each(
             # Two calls that tell of the same bookings in different orders: one goes first now.
             if not left:
                 raise
+    crashpoint("intake_committed")
     services.ring.lanes(intake.woken)
     return outcomes
 
@@ -180,6 +184,7 @@ class _Intake:
         fresh = await event_store.insert(
             self.transaction, self.services.vault, self.business.id, by_key, ids
         )
+        crashpoint("intake_stored")
         old = {key: event for key, event in by_key.items() if key not in fresh}
         outcomes: dict[Key, Outcome] = {}
         outcomes |= await event_store.known(self.transaction, self.business.id, old)
@@ -224,6 +229,7 @@ class _Intake:
             verdicts,
             ahead=self.business.ahead,
         )
+        crashpoint("intake_queued")
         self.woken |= {
             (self.business.id, one.candidate.notice.channel) for one in verdicts if not one.reason
         }
