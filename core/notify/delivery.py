@@ -28,9 +28,9 @@ from core.errors import (
 from core.ids import NOTIFICATION, BusinessId, CustomerId, outward
 from core.limits import lanes, recipients
 from core.limits.tables import LaneState
-from core.notify import aftermath, following, message_log, wording
+from core.notify import aftermath, following, limiting, message_log, wording
 from core.notify.handovers import Begun, SendResult
-from core.notify.outcomes import NotLeftError, ValueMissingError, outcome_of
+from core.notify.outcomes import NotLeftError, ValueMissingError, is_counted, outcome_of
 from core.outbox import followers, store
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from core.channels.host import Transaction
     from core.limits.lanes import LaneKey
     from core.notify.services import Services
+    from core.outbox.retry import RetryPolicy
 
 log = structlog.get_logger()
 
@@ -117,8 +118,14 @@ async def record_batch(
     Returns:
         The lanes to wake: those with messages that are due again.
     """
-    records = [_recorded(services, result) for result in results]
     async with services.database.engine() as transaction:
+        policies = await limiting.retry_policies(
+            transaction, {one.begun.business_id for one in results if is_counted(one.error)}
+        )
+        records = [
+            _recorded(services, result, policies.get(result.begun.business_id))
+            for result in results
+        ]
         await _respect_stops(services, transaction, results)
         applied = await store.record(transaction, token, records)
         accepted = [one for one in results if one.error is None]
@@ -126,6 +133,7 @@ async def record_batch(
         await aftermath.judge_lanes(transaction, results, records, applied)
         await _follow_up(services, transaction, results)
         await aftermath.slow_down(transaction, results)
+        await aftermath.report_unheard_of(services, transaction, results)
         failed = [one.id for one in records if one.outcome == "failed" and applied.get(one.id)]
         followed = await following.follow(services, transaction, failed)
     for record in records:
@@ -241,10 +249,12 @@ def _open_source(services: Services, row: store.BegunRow) -> wording.Source | No
     return msgspec.json.decode(opened, type=wording.Source)
 
 
-def _recorded(services: Services, result: SendResult) -> store.Recorded:
+def _recorded(
+    services: Services, result: SendResult, policy: RetryPolicy | None
+) -> store.Recorded:
     begun = result.begun
     if result.error is not None:
-        return outcome_of(result.error, begun.id, begun.retry_count, random)
+        return outcome_of(result.error, begun.id, begun.retry_count, random, policy)
     return store.Recorded(
         id=begun.id,
         outcome="accepted",
