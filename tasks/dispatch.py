@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
+from core.crashpoint import crashpoint
 from core.ids import new_uuid
 from core.limits import lanes
 from core.notify import delivery
@@ -151,6 +152,8 @@ class Dispatcher:
             for key, rest in self._full(held, now):
                 await lanes.postpone(transaction, key, rest)
                 self._resting.add(key)
+            crashpoint("before_claim_commit", len(claimed))
+        crashpoint("after_claim", len(claimed))
         self._learn(claimed, quantum)
         kept = [one for one in claimed if one.id not in surplus]
         self._waiting += [

@@ -120,9 +120,17 @@ async def load_decision(
 
 
 async def list_notifications(
-    transaction: Transaction, business_id: UUID, asked: NotificationsQuery, before: UUID | None
+    transaction: Transaction,
+    business_id: UUID,
+    asked: NotificationsQuery,
+    before: UUID | None,
+    *,
+    address_hash: bytes | None = None,
 ) -> Sequence[Mapping[str, Any]]:
-    """Return one row more than was asked for, the newest first."""
+    """Return one row more than was asked for, the newest first.
+
+    With a blind index of an address: only what concerns the customers who have this address.
+    """
     suppressed = asked.status == SUPPRESSED
     source = (
         """
@@ -148,6 +156,9 @@ async def list_notifications(
           AND ($5::timestamptz IS NULL OR n.created_at > $5)
           AND ($6::timestamptz IS NULL OR n.created_at < $6)
           AND ($7::uuid IS NULL OR n.id < $7)
+          AND ($9::bytea IS NULL OR n.customer_id IN (
+              SELECT a.customer_id FROM customer_address a
+              WHERE a.business_id = $1 AND a.address_hash = $9))
         ORDER BY n.id DESC LIMIT $8
         """,
         business_id,
@@ -158,6 +169,7 @@ async def list_notifications(
         asked.created_before,
         before,
         asked.limit + 1,
+        address_hash,
     )
 
 

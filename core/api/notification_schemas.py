@@ -1,7 +1,9 @@
 """Events and notifications as they go over the wire."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from core.api.paging import DEFAULT_LIMIT, Cursor, Limit
 from core.api.schemas import In, Out
@@ -64,6 +66,20 @@ class NotificationsQuery(In, frozen=True, kw_only=True):
     """Which notifications, the newest first."""
 
     business_id: Ref | None = None
+    status: Status | None = None
+    customer_id: Ref | None = None
+    booking_ref: Ref | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor | None = None
+
+
+class NotificationsSearch(In, frozen=True, kw_only=True):
+    """Which notifications; those fit that fit everything that is named."""
+
+    business_id: Ref | None = None
+    phone: Annotated[str, Meta(min_length=3, max_length=40)] | None = None
     status: Status | None = None
     customer_id: Ref | None = None
     booking_ref: Ref | None = None

@@ -94,9 +94,21 @@ class CanceledOut(Out, frozen=True, kw_only=True):
 
 
 def as_rule(
-    key: str, told: RuleBody, version: int, channels: frozenset[str]
+    key: str,
+    told: RuleBody,
+    version: int,
+    channels: frozenset[str],
+    types: frozenset[str] = frozenset(),
 ) -> tuple[Rule, list[FieldFault]]:
-    """Return the rule that a body describes, and what is wrong with it."""
+    """Return the rule that a body describes, and what is wrong with it.
+
+    Args:
+        key: the rule's.
+        told: the body.
+        version: the rule's version that is written over.
+        channels: the channels there are.
+        types: the event types that channels add.
+    """
     built_in = BUILT_IN.get(key)
     quiet = told.quiet_hours
     rule = Rule(
@@ -119,11 +131,11 @@ def as_rule(
         version=version,
         fallback_after=told.fallback_after,
     )
-    return rule, _faults(rule, channels)
+    return rule, _faults(rule, channels, types)
 
 
-def _faults(rule: Rule, channels: frozenset[str]) -> list[FieldFault]:
-    known, built_in = ", ".join(EVENT_TYPES), BUILT_IN.get(rule.key)
+def _faults(rule: Rule, channels: frozenset[str], types: frozenset[str]) -> list[FieldFault]:
+    known, built_in = ", ".join((*EVENT_TYPES, *sorted(types))), BUILT_IN.get(rule.key)
     quiet = rule.quiet
     fits = rule.minimum_notice >= timedelta() and rule.minimum_notice <= LONGEST
     wrong = {
@@ -131,7 +143,8 @@ def _faults(rule: Rule, channels: frozenset[str]) -> list[FieldFault]:
         ("/event_type", "unknown-type", f"The known event types are: {known}."): bool(
             rule.event_type
         )
-        and rule.event_type not in EVENT_TYPES,
+        and rule.event_type not in EVENT_TYPES
+        and rule.event_type not in types,
         ("/event_type", "invalid", "A built-in rule keeps its event type."): built_in is not None
         and rule.event_type != built_in.event_type,
         ("/template", "missing", "A rule of your own needs a template."): not rule.template,

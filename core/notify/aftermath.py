@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from core.alerts.store import raise_alert, resolve_alert
+from core.alerts.store import Matter, raise_alerts, resolve_alerts
 from core.errors import InvalidRecipientError, OptedOutError, ThrottledError, ThrottleScope
 from core.limits import lanes, recipients, suspension
 from core.notify.outcomes import NotLeftError, ValueMissingError, is_counted
@@ -61,12 +61,28 @@ async def judge_late(
 
 
 async def _judge(transaction: Transaction, marks: Mapping[LaneKey, str]) -> None:
-    for verdict in await suspension.judge(transaction, marks):
-        where = (transaction, verdict.business_id, SUSPENDED, verdict.channel)
-        if verdict.became == suspension.SUSPENDED:
-            await raise_alert(*where, {"reason": "too-many-failures"})
-        elif verdict.became == suspension.RESUMED:
-            await resolve_alert(*where)
+    verdicts = await suspension.judge(transaction, marks)
+    await raise_alerts(
+        transaction,
+        [
+            Matter(
+                business_id=one.business_id,
+                kind=SUSPENDED,
+                subject=one.channel,
+                arguments={"reason": "too-many-failures"},
+            )
+            for one in verdicts
+            if one.became == suspension.SUSPENDED
+        ],
+    )
+    await resolve_alerts(
+        transaction,
+        [
+            (one.business_id, SUSPENDED, one.channel)
+            for one in verdicts
+            if one.became == suspension.RESUMED
+        ],
+    )
 
 
 def mark_of(outcome: str, error: SendError | None) -> str:
@@ -93,9 +109,18 @@ async def report_unheard_of(
             continue
         if is_unheard_of(result.error, plugin.error_words()):
             unheard_of.add((result.begun.channel, result.error.code))
-    for channel, code in sorted(unheard_of):
-        told = {"channel": channel, "code": code}
-        await raise_alert(transaction, None, UNKNOWN_CODE, f"{channel}:{code}"[:200], told)
+    await raise_alerts(
+        transaction,
+        [
+            Matter(
+                business_id=None,
+                kind=UNKNOWN_CODE,
+                subject=f"{channel}:{code}"[:200],
+                arguments={"channel": channel, "code": code},
+            )
+            for channel, code in sorted(unheard_of)
+        ],
+    )
 
 
 def is_unheard_of(error: SendError, words: Mapping[str, tuple[str, str]]) -> bool:

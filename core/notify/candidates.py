@@ -47,12 +47,15 @@ LEFT JOIN LATERAL (
     ORDER BY x.usable DESC, array_position(string_to_array(k.languages, ','), x.language::text)
     LIMIT 1) t ON true
 LEFT JOIN LATERAL (
-    SELECT x.id, x.address_hash FROM customer_address x
+    SELECT x.id FROM customer_address x
     WHERE x.business_id = $1 AND x.customer_id = k.customer_id AND x.kind = k.kind
       AND x.address_sealed IS NOT NULL
     ORDER BY x.is_primary DESC, x.id DESC LIMIT 1) a ON true
-LEFT JOIN suppression u ON u.business_id = $1 AND u.channel = k.channel
-    AND u.address_hash = a.address_hash
+LEFT JOIN LATERAL (
+    SELECT y.id FROM customer_address x
+    JOIN suppression y ON y.business_id = $1 AND y.channel = k.channel
+        AND y.address_hash = x.address_hash
+    WHERE x.business_id = $1 AND x.customer_id = k.customer_id LIMIT 1) u ON true
 LEFT JOIN customer_consents c ON c.business_id = $1 AND c.customer_id = k.customer_id
     AND c.channel = k.channel AND c.purpose = 'transactional'
 LEFT JOIN customer_consents m ON m.business_id = $1 AND m.customer_id = k.customer_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -130,21 +131,35 @@ def decide(candidates: Sequence[Candidate]) -> list[Verdict]:
 
 
 async def write(
-    transaction: Transaction, vault: Vault, business_id: UUID, verdicts: Sequence[Verdict]
+    transaction: Transaction,
+    vault: Vault,
+    business_id: UUID,
+    verdicts: Sequence[Verdict],
+    *,
+    ahead: timedelta = timedelta(0),
 ) -> None:
-    """Write decisions and outbox rows, one statement each."""
+    """Write decisions and outbox rows, one statement each.
+
+    Args:
+        transaction: the intake's.
+        vault: seals what the words are made of.
+        business_id: whose notices these are.
+        verdicts: what was decided.
+        ahead: how far a test business's clock is ahead; the outbox keeps time by ours.
+    """
     if verdicts:
         await _keep_decisions(transaction, business_id, verdicts)
-        rows = [_row(vault, business_id, one) for one in verdicts if not one.reason]
+        rows = [_row(vault, business_id, one, ahead) for one in verdicts if not one.reason]
         await store.insert(transaction, rows)
 
 
-def _row(vault: Vault, business_id: UUID, verdict: Verdict) -> store.NewRow:
+def _row(vault: Vault, business_id: UUID, verdict: Verdict, ahead: timedelta) -> store.NewRow:
     candidate, notification_id = verdict.candidate, verdict.notification_id
     notice, booking = candidate.notice, candidate.notice.event.booking
     if notification_id is None or not (candidate.address_id and candidate.connection_id):
         raise AssertionError("a notice passed its gates without an address or a connection")
     context = ("notification_outbox", "variables_sealed", str(business_id), str(notification_id))
+    useful_until = candidate.facts.useful_until
     return store.NewRow(
         id=notification_id,
         business_id=business_id,
@@ -156,14 +171,14 @@ def _row(vault: Vault, business_id: UUID, verdict: Verdict) -> store.NewRow:
         template_version=candidate.template_version,
         purpose="marketing" if candidate.marketing else "transactional",
         payload={"parameters": list(candidate.parameters), "event": notice.event.id},
-        due_at=candidate.facts.due_at,
+        due_at=candidate.facts.due_at - ahead,
         event_id=notice.event_id,
         rule_key=notice.rule.key,
         booking_ref=booking.ref if booking else None,
         generation=notice.generation,
         address_id=candidate.address_id,
         connection_id=candidate.connection_id,
-        useful_until=candidate.facts.useful_until,
+        useful_until=useful_until - ahead if useful_until else None,
         variables_sealed=vault.seal(msgspec.json.encode(notice.source), context=context),
         trace_id="",
         fallback_of=notice.follows,

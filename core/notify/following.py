@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import structlog
 
-from core.alerts.store import raise_alert
+from core.alerts.store import Matter, raise_alerts
 from core.businesses.store import get_business
 from core.ids import NOTIFICATION, outward
 from core.notify import deciding, rule_store
@@ -63,8 +63,15 @@ async def follow_overdue(services: Services, transaction: Transaction, limit: in
 
 async def call_back(transaction: Transaction, arrived: Sequence[UUID]) -> None:
     """Cancel the followers of messages that arrived after all; report those that had left."""
-    for late in await followers.call_back(transaction, arrived):
-        await raise_alert(transaction, late.business_id, DELIVERED_TWICE, late.channel, {})
+    late = await followers.call_back(transaction, arrived)
+    doubled = sorted({(one.business_id, one.channel) for one in late})
+    await raise_alerts(
+        transaction,
+        [
+            Matter(business_id=business_id, kind=DELIVERED_TWICE, subject=channel)
+            for business_id, channel in doubled
+        ],
+    )
 
 
 async def _follow(
@@ -95,7 +102,7 @@ async def _decide(
     rows: Sequence[Mapping[str, Any]],
 ) -> set[LaneKey]:
     """Ask the gates of the next channels, and write what they say."""
-    now = services.clock.now()
+    now = services.clock.now() + business.ahead
     rules = {rule.key: rule for rule in await rule_store.rules_of(transaction, business.id)}
     notices: list[Notice] = []
     for row in rows:
@@ -105,7 +112,7 @@ async def _decide(
             notices += on_each(notice, tuple(row["fallbacks"]))
     candidates = await look_up(transaction, services, business, notices, now)
     verdicts = deciding.decide(candidates)
-    await deciding.write(transaction, services.vault, business.id, verdicts)
+    await deciding.write(transaction, services.vault, business.id, verdicts, ahead=business.ahead)
     return {(business.id, one.candidate.notice.channel) for one in verdicts if one.notification_id}
 
 
@@ -141,6 +148,7 @@ def _notice(
         quiet=rule.quiet if rule else None,
     )
     zone = ZoneInfo(row["customer_timezone"] or business.timezone)
+    useful_until = row["useful_until"] + business.ahead if row["useful_until"] else None
     return Notice(
         event=NotificationEvent(
             id=str(row["payload_json"].get("event", "")),
@@ -160,7 +168,7 @@ def _notice(
             timezone=row["customer_timezone"],
         ),
         source=source,
-        timing=_timing(asked, row["useful_until"], zone, now),
+        timing=_timing(asked, useful_until, zone, now),
         generation=row["generation"],
         superseded=row["superseded"],
         fallback_after=row["fallback_after"],

@@ -118,7 +118,10 @@ class StatusUpdateRow(BusinessRow, Table, tablename="status_update"):
 
 
 class ProviderInbox(Table, tablename="provider_inbox"):
-    """A provider's call as it came, sealed; it belongs to no business."""
+    """A provider's call as it came, sealed; it belongs to no business.
+
+    Of a test business it is the sandbox's own news instead, not to be looked at before `due_at`.
+    """
 
     id = UUID(default=UUIDv7(), primary_key=True)
     channel = Varchar(length=32)
@@ -129,6 +132,8 @@ class ProviderInbox(Table, tablename="provider_inbox"):
     error = Text(null=True, default=None)
     received_at = Timestamptz(default=TimestamptzNow())
     done_at = Timestamptz(null=True, default=None)
+    due_at = Timestamptz(null=True, default=None)
+    test_business_id = UUID(null=True, default=None)
 
 
 class InboxDedupe(Table, tablename="inbox_dedupe"):

@@ -93,8 +93,10 @@ async def _template_category(
         for business_id in _businesses(numbers):
             await _tell(
                 host,
+                transaction,
                 business_id,
                 "template-category-announced",
+                subject=event.data["name"],
                 template=event.data["name"],
                 category=event.data["announced"],
             )
@@ -152,7 +154,9 @@ async def _account(
     for business_id in _businesses(numbers):
         await connections.publish(host, transaction, business_id)
         if told:
-            await _tell(host, business_id, told, event=word, violation=event.data["violation"])
+            await _tell(
+                host, transaction, business_id, told, event=word, violation=event.data["violation"]
+            )
 
 
 async def _refusal(
@@ -173,7 +177,7 @@ async def _refusal(
         for business_id in _businesses(running):
             await connections.publish(host, transaction, business_id)
     for business_id in _businesses(numbers):
-        await _tell(host, business_id, fact, code=code)
+        await _tell(host, transaction, business_id, fact, code=code)
 
 
 async def _change_template(
@@ -224,9 +228,12 @@ async def _read_again(host: Host, numbers: Sequence[Number]) -> None:
             _log.warning("reading-not-queued", error=type(error).__name__)
 
 
-async def _tell(host: Host, business_id: BusinessId, fact: str, /, **details: str) -> None:
+async def _tell(
+    host: Host, transaction: Transaction, business_id: BusinessId, fact: str, /, **details: str
+) -> None:
+    told = {name: value for name, value in details.items() if value}
     try:
-        await host.report(business_id, fact, **{k: v for k, v in details.items() if v})
+        await host.report(business_id, fact, transaction=transaction, **told)
     except Exception as error:  # noqa: BLE001 - telling comes second to keeping what Meta said
         _log.warning("fact-not-reported", fact=fact, error=type(error).__name__)
 

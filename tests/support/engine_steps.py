@@ -9,7 +9,7 @@ from core.channels.messages import Status, StatusUpdate
 from core.ids import new_uuid
 from core.limits import lanes
 from core.notify import delivery
-from core.notify.inbox import sealing_context
+from core.outbox.sealing import sealing_context
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -401,3 +401,20 @@ async def test_a_template_that_is_paused_while_it_waits_is_followed(
         (CHANNEL, "failed", "template-not-approved"),
         (CONSOLE, "queued", ""),
     ]
+
+
+async def test_a_test_business_s_clock_ends_the_patience(
+    pair: TwoChannels, superuser: Any
+) -> None:
+    """Moved by an hour, a patience of ten minutes with what was sent is over."""
+    await superuser.execute("ALTER TABLE business DISABLE TRIGGER USER")
+    await superuser.execute("UPDATE business SET mode = 'test'")
+    await superuser.execute("ALTER TABLE business ENABLE TRIGGER USER")
+    await pair.rule(CHANNEL, CONSOLE, fallback_after=timedelta(minutes=10), version=1)
+    await pair.tell()
+    await pair.sent()
+    await sweep(pair)
+    assert len(await pair.rows()) == 1
+    await superuser.execute("SELECT sandbox_advance($1, 3600)", pair.salon.business.id)
+    await sweep(pair)
+    assert len(await pair.rows()) == 2
