@@ -30,7 +30,7 @@ from core.errors import (
 from core.ids import NOTIFICATION, BusinessId, CustomerId, outward
 from core.limits import lanes, recipients
 from core.limits.tables import LaneState
-from core.notify import aftermath, following, limiting, message_log, wording
+from core.notify import aftermath, fallbacks, limiting, message_log, wording
 from core.notify.handovers import Begun, SendResult
 from core.notify.outcomes import NotLeftError, ValueMissingError, is_counted, outcome_of
 from core.notify.replies import CONFIRMATION
@@ -68,7 +68,7 @@ async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> l
         outrun = await followers.drop_outrun(transaction, token, ids)
         rows = await store.begin(transaction, token, ids)
         failed = [row.id for row in rows if row.verdict.startswith("no:")]
-        followed = await following.follow(services, transaction, failed)
+        followed = await fallbacks.follow(services, transaction, failed)
         going = {
             row.id: row.attempt == 1
             for row in rows
@@ -147,7 +147,7 @@ async def record_batch(
         await aftermath.slow_down(transaction, results)
         await aftermath.report_unheard_of(services, transaction, results)
         failed = [one.id for one in records if one.outcome == "failed" and applied.get(one.id)]
-        followed = await following.follow(services, transaction, failed)
+        followed = await fallbacks.follow(services, transaction, failed)
         crashpoint("before_record_commit", len(results))
     crashpoint("after_record", len(results))
     for record in records:
@@ -170,7 +170,7 @@ async def sweep(services: Services, grace: timedelta = timedelta(seconds=120)) -
         touched = await store.sweep(transaction)
         again = await store.resend_unconfirmed(transaction, grace)
         closed = await store.close_unconfirmed(transaction, others, grace)
-        followed = await following.follow(services, transaction, [one.id for one in closed])
+        followed = await fallbacks.follow(services, transaction, [one.id for one in closed])
         await _doubt(
             transaction,
             {(one.business_id, one.channel) for one in touched if one.became == "unconfirmed"},

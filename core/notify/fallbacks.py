@@ -164,7 +164,8 @@ def _notice(
         channel="",
         person=Person(
             id=row["customer_id"],
-            locale=row["customer_locale"] or row["language_code"],
+            # Who sends a single message has said its language.
+            locale=(row["rule_key"] and row["customer_locale"]) or row["language_code"],
             timezone=row["customer_timezone"],
         ),
         source=source,
