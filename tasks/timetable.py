@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from core.limits import lanes, suspension
-from core.notify import consent_check, delivery, following
+from core.notify import consent_check, delivery, fallbacks
 from tasks.looping import DATABASE_FAULTS
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ async def follow_up(services: Services, transaction: Transaction) -> None:
     """Let the next channel take over from what has not arrived in time."""
     del transaction
     async with services.database.engine() as own:
-        woken = await following.follow_overdue(services, own, _FOLLOWED_AT_ONCE)
+        woken = await fallbacks.follow_overdue(services, own, _FOLLOWED_AT_ONCE)
     services.ring.lanes(woken)
 
 
