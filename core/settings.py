@@ -23,6 +23,7 @@ from core.keyring import (
     key_fault,
     read_ring,
 )
+from core.mailserver import MailServer, read_mail_server
 from core.secret import Secret
 from core.variables import VARIABLES, Variable
 
@@ -56,6 +57,7 @@ _FILE_LIMIT: Final = 65_536
 _DATABASE_SCHEMES: Final = ("postgresql", "postgres")
 _QUEUE_SCHEMES: Final = ("redis", "rediss", *_DATABASE_SCHEMES)
 _SECRET_WORDS: Final = frozenset({"secret", "token", "password", "key", "pin", "credentials"})
+_MAIL: Final = ("PATCHBAY_SMTP_URL", "PATCHBAY_MAIL_FROM")
 _KNOWN: Final = frozenset(variable.name for variable in VARIABLES)
 
 
@@ -68,6 +70,7 @@ class Settings:
         queue_url: None means a queue in the database server.
         secret_keys: the first one seals; empty only with the embedded database.
         channels: None means every channel that is found.
+        mail_server: what `smtp_url` and `mail_from` say together; None sends no mail.
         channel_options: the variables that are not the host's own, by full name.
         origins: where each variable came from: env or file; what is missing is a default.
     """
@@ -77,6 +80,9 @@ class Settings:
     migrations_database_url: str | None = field(default=None, repr=False)
     queue_url: str | None = field(default=None, repr=False)
     public_url: str = "http://127.0.0.1:8000"
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str | None = None
+    mail_server: MailServer | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     secret_keys: tuple[SecretKey, ...] = field(default=(), repr=False)
@@ -274,6 +280,9 @@ class _Reader:
             ),
             queue_url=self._url("PATCHBAY_QUEUE_URL", _QUEUE_SCHEMES),
             public_url=self._public_url(),
+            smtp_url=(mail := self.values.get("PATCHBAY_SMTP_URL")),
+            mail_from=(sender := self.values.get("PATCHBAY_MAIL_FROM")),
+            mail_server=read_mail_server(mail, sender, _MAIL, self.faults),
             host=self.values.get("PATCHBAY_HOST", "127.0.0.1"),
             port=self._port(),
             secret_keys=self._keys(),

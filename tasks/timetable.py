@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from core.alerts import store as alerts
 from core.limits import lanes, suspension
 from core.notify import delivery
 from tasks.looping import DATABASE_FAULTS
@@ -39,6 +40,9 @@ _CLEANING: Final = {
             WHERE until < clock_timestamp() LIMIT $1)""",
     "callbacks": """
         DELETE FROM callback_delivery WHERE id IN (SELECT id FROM callback_delivery
+            WHERE created_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
+    "mails about alerts": """
+        DELETE FROM alert_mail WHERE id IN (SELECT id FROM alert_mail
             WHERE created_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
     "paces of recipients": """
         DELETE FROM recipient_pace WHERE id IN (SELECT id FROM recipient_pace
@@ -125,6 +129,12 @@ async def probe_lanes(services: Services, transaction: Transaction) -> None:
     del services
 
 
+async def review_alerts(services: Services, transaction: Transaction) -> None:
+    """Raise and end what two transactions of one moment could not see of each other."""
+    del services
+    await alerts.review(transaction)
+
+
 async def clean_up(services: Services, transaction: Transaction) -> None:
     """Delete what has been kept long enough."""
     del services
@@ -137,4 +147,5 @@ DUTIES: Final = (
     Duty(2, "lanes", 5.0, sweep_lanes),
     Duty(3, "clean-up", 300.0, clean_up),
     Duty(11, "half-open", 2.0, probe_lanes),
+    Duty(40, "alerts", 15.0, review_alerts),
 )
