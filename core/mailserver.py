@@ -64,7 +64,7 @@ def read_mail_server(
     name, address = parseaddr(sender or "")
     if sender is None:
         faults.append(f"{from_name} is required with {url_name}.")
-    elif not is_mail_address(address) or not (name + address).isprintable():
+    elif not is_mail_address(address) or not sender.isprintable():
         faults.append(f"{from_name} must be an e-mail address, or: Name <address>.")
     parts = _parts(url)
     if parts is None:

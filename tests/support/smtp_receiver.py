@@ -178,9 +178,11 @@ async def receiving(*, tls: bool = False, **fields: Any) -> AsyncIterator[MailRe
         receiver.serve, "127.0.0.1", 0, ssl=receiver.context if tls else None
     )
     receiver.port = server.sockets[0].getsockname()[1]
-    yield receiver
-    server.close()
-    await receiver.stop()
+    try:
+        yield receiver
+    finally:
+        server.close()
+        await receiver.stop()
 
 
 def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
