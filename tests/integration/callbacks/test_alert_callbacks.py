@@ -10,6 +10,7 @@ from engine_steps import TOMORROW, send_all
 from core.alerts.kinds import KINDS
 from core.alerts.store import Matter, raise_alert, raise_alerts, resolve_alert, resolve_alerts
 from core.api.callback_examples import example_of
+from core.callbacks import endpoints
 from core.callbacks import kinds as callback_kinds
 from core.callbacks.deliveries import Delivery
 from core.callbacks.messages import render
@@ -20,6 +21,7 @@ from core.errors import (
     CredentialsRejectedError,
     OutcomeUnknownError,
 )
+from core.ids import WEBHOOK_ENDPOINT, outward
 from core.limits import suspension
 from core.limits.pauses import Reach
 from core.notify import aftermath
@@ -295,6 +297,36 @@ async def test_lost_answers_are_one_alert_until_the_last_is_known(wire: Wire) ->
     assert await wire.superuser.fetchval(review) == 0
     await run(settle, ids[0]["id"])
     assert set((await states(wire)).values()) == {"resolved"}
+
+
+async def test_an_endpoint_that_is_switched_off_is_told_to_the_others(wire: Wire) -> None:
+    """By the alert, to the business's other endpoint; not to itself; and again when it is back."""
+    other, _ = await wire.add(
+        "alert.*", url=f"{wire.receiver.url}/other", business_id=wire.salon.business.id
+    )
+    wire.receiver.script = ["410"]
+    await wire.tell()
+    await wire.run(rounds=1)
+    await wire.run(lambda: len(wire.receiver.calls) == 2)
+    call = wire.receiver.calls[1]
+    assert call.path.endswith("/other")
+    assert call.told["type"] == "alert.raised"
+    assert call.told["data"]["kind"] == endpoints.ALERT
+    assert call.told["data"]["severity"] == "warning"
+    assert call.told["data"]["about"] == outward(WEBHOOK_ENDPOINT, wire.endpoint_id)
+    assert "alert.raised" not in [row["type"] for row in await wire.rows()]
+    async with wire.services.database.engine() as transaction:
+        found = await endpoints.get_endpoint(transaction, wire.endpoint_id)
+        await endpoints.change_endpoint(
+            transaction,
+            found,
+            url=found.url,
+            events=found.events,
+            description="",
+            state="active",
+            now=wire.services.clock.now(),
+        )
+    assert [row["type"] for row in await wire.rows(other)] == ["alert.raised", "alert.resolved"]
 
 
 def test_every_type_has_an_example_that_is_its_own() -> None:
