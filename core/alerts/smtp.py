@@ -81,11 +81,15 @@ class _Line:
     server: MailServer
     context: ssl.SSLContext
     socket: socket.socket | None = None
-    is_cut: bool = False
+    _cut: bool = False
+
+    def is_cut(self) -> bool:
+        """Tell whether the event loop gave it up."""
+        return self._cut
 
     def cut(self) -> None:
         """End it now; whoever waits on it gets an error."""
-        self.is_cut = True
+        self._cut = True
         if self.socket is not None:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
@@ -157,20 +161,20 @@ def _hand_over(line: _Line, letters: list[Letter]) -> list[Handed]:
     handed: list[Handed] = []
     client: smtplib.SMTP | None = None
     for place, letter in enumerate(letters):
-        if line.is_cut:
+        if line.is_cut():
             handed += [Handed(one.id, RETRY, "timeout") for one in letters[place:]]
             break
         if client is None:
             try:
                 client = line.open()
             except Exception as fault:  # noqa: BLE001 - whatever it is, every mail keeps its turn
-                word = "timeout" if line.is_cut else _named(fault)
+                word = "timeout" if line.is_cut() else _named(fault)
                 handed += [Handed(one.id, RETRY, word) for one in letters[place:]]
                 break
         try:
             handed.append(_deliver(client, line.server.sender, letter))
         except Exception as fault:  # noqa: BLE001 - one mail must not cost the others
-            word = "timeout" if line.is_cut else _named(fault)
+            word = "timeout" if line.is_cut() else _named(fault)
             handed.append(Handed(letter.id, RETRY, word))
             client.close()
             client = None
