@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _REF: Final = "#/components/schemas/{name}"
 _SIGNED: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _EVERYWHERE: Final = ("internal", "unavailable")
-_WITH_KEY: Final = ("unauthenticated", "key-expired", "scope-missing")
+_WITH_KEY: Final = ("unauthenticated", "key-expired", "scope-missing", "rate-limited")
 _WITH_BODY: Final = ("malformed", "validation", "too-large", "unsupported-media-type")
 _TAGS: Final = {
     "Events": "What happens to bookings: the one call a booking system must learn.",
@@ -31,6 +31,7 @@ _TAGS: Final = {
     "Businesses": "The tenants, under the booking system's own ids.",
     "Alerts": "What needs a person, and who took it on.",
     "Webhooks out": "What we tell the booking system, signed, at its own addresses.",
+    "Sandbox": "For trying out: with a test key, on test businesses, nothing leaves the house.",
     "Reference": "Catalogues for programs.",
     "Provider webhooks": "For the providers, not for the booking system.",
     "Operations": "For whoever runs the host.",
@@ -174,6 +175,8 @@ def _operation(path: str, operation: Operation, components: Mapping[str, Any]) -
     if operation.scope != PUBLIC:
         described["security"] = [{"apiKey": []}]
         described["x-scope"] = operation.scope
+        if operation.test_key:
+            described["x-test-key"] = True
     scope = "" if operation.scope == PUBLIC else f"Needs the scope `{operation.scope}`."
     described["description"] = " ".join(part for part in (operation.description, scope) if part)
     if operation.body is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.errors import SendError
     from core.limits.lanes import LaneKey
     from core.notify.handovers import SendResult
-    from core.outbox.store import Recorded
+    from core.outbox.store import Recorded, StatusNews, Touched
 
 SUSPENDED = "channel-suspended"
 """The alert about a channel that stopped by itself."""
@@ -38,6 +38,25 @@ async def judge_lanes(
         if applied.get(record.id) and (mark := mark_of(record.outcome, result.error)):
             key = (result.begun.business_id, result.begun.channel)
             marks[key] = marks.get(key, "") + mark
+    await _judge(transaction, marks)
+
+
+async def judge_late(
+    transaction: Transaction, told: Sequence[StatusNews], touched: Sequence[Touched | None]
+) -> None:
+    """Count failures that the provider tells after it took the messages over."""
+    late = {
+        one.id: (one.business_id, one.channel)
+        for news, one in zip(told, touched, strict=True)
+        if one is not None and news.counts and one.became == "failed" and one.was == "sent"
+    }
+    marks: dict[LaneKey, str] = {}
+    for key in late.values():
+        marks[key] = marks.get(key, "") + suspension.FAILED_LATE
+    await _judge(transaction, marks)
+
+
+async def _judge(transaction: Transaction, marks: Mapping[LaneKey, str]) -> None:
     verdicts = await suspension.judge(transaction, marks)
     await raise_alerts(
         transaction,

@@ -23,6 +23,9 @@ from core.db import Database, savepoint
 from core.errors import ConfigurationError
 from core.notify.connections import lane_follows
 from core.notify.outgoing import open_client
+from core.notify.wording import preview
+from core.sandbox.channel import SandboxedChannel
+from core.sandbox.provider import SandboxProvider
 from core.schema import classification, missing_walls
 from core.settings import options_for
 from core.vault import Vault
@@ -119,8 +122,12 @@ def gather_supplies(
 
 
 def open_channels(supplies: Supplies, registry: Registry) -> Opened:
-    """Build every loaded channel; one that raises is taken out of service and named."""
+    """Build every loaded channel; one that raises is taken out of service and named.
+
+    Before each stands the sandbox: what belongs to a test business goes no further.
+    """
     opened = Opened()
+    sandbox = SandboxProvider(supplies.database, supplies.vault, supplies.clock, preview)
     for slug, plugin in list(registry.plugins.items()):
         kinds = guarded(registry, slug, "alerts", partial(plugin_kinds, registry, slug))
         if kinds is None:
@@ -128,7 +135,7 @@ def open_channels(supplies: Supplies, registry: Registry) -> Opened:
         host = build_host(supplies, slug, kinds)
         channel = guarded(registry, slug, "channel", partial(plugin.channel, host))
         if channel is not None:
-            opened.channels[slug] = channel
+            opened.channels[slug] = SandboxedChannel(slug, channel, sandbox)
             opened.hosts[slug] = host
     return opened
 

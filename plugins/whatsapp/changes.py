@@ -109,6 +109,24 @@ async def _reading(
     await _read_again(host, numbers)
 
 
+async def _phone_quality(
+    host: Host, transaction: Transaction, numbers: Sequence[Number], event: ChannelEvent
+) -> None:
+    """A flagged number stops at once; whatever else is told is read back from Meta."""
+    flagged = [
+        number
+        for number in numbers
+        if event.data["event"] == "FLAGGED"
+        and (len(numbers) == 1 or connections.is_called(host.vault, number, event.data["number"]))
+    ]
+    if not flagged:
+        await _read_again(host, numbers)
+        return
+    await connections.rate(transaction, [number.id for number in flagged], "RED", host.clock.now())
+    for business_id in _businesses(flagged):
+        await connections.publish(host, transaction, business_id)
+
+
 async def _account(
     host: Host, transaction: Transaction, numbers: Sequence[Number], event: ChannelEvent
 ) -> None:
@@ -231,7 +249,7 @@ _ACTS: Final[
     notices.TEMPLATE_QUALITY: _template_quality,
     notices.TEMPLATE_CATEGORY: _template_category,
     notices.TEMPLATE_COMPONENTS: _reading,
-    notices.PHONE_QUALITY: _reading,
+    notices.PHONE_QUALITY: _phone_quality,
     notices.ACCOUNT_UPDATE: _account,
     notices.SEND_REFUSED: _refusal,
 }

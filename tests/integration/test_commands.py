@@ -232,7 +232,7 @@ async def test_alerts(migrated_database: FreshDatabase, superuser: Any) -> None:
     run(migrated_database, ADD)
     row_id = await superuser.fetchval(
         "INSERT INTO alert (business_id, kind, subject) "
-        "SELECT id, 'quality-red', 'whatsapp:1' FROM business RETURNING id"
+        "SELECT id, 'quality-low', 'whatsapp:1' FROM business RETURNING id"
     )
     one = outward(ALERT, row_id)
     listed, taken, ended, none, history, strange = run(
@@ -247,7 +247,7 @@ async def test_alerts(migrated_database: FreshDatabase, superuser: Any) -> None:
     [shown] = listed.answer
     assert (shown["id"], shown["severity"], shown["state"]) == (one, "critical", "open")
     assert shown["action"]
-    assert taken.out == "quality-red: acked.\n"
+    assert taken.out == "quality-low: acked.\n"
     assert ended.answer == {"id": one, "state": "resolved", "acknowledged_by": "cli"}
     assert none.answer == []
     assert [old["state"] for old in history.answer] == ["resolved"]

@@ -15,9 +15,14 @@ from hypothesis import strategies as st
 from core.alerts.kinds import KINDS, LANGUAGES, Kind, kind_named, kinds_of, read_kinds
 from core.alerts.mail_outbox import Mail, wait_after
 from core.alerts.mail_text import compose, one_line
+from core.callbacks import endpoints
 from core.channels.registry import load
 from core.errors import PluginContractError
 from core.mailserver import MailServer
+from core.notify.aftermath import SUSPENDED
+from core.notify.connections import QUALITY_STOP, QUALITY_WARNING
+from core.notify.consent_check import ALERT
+from core.notify.following import DELIVERED_TWICE
 from core.secret import Secret
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +80,7 @@ def test_every_kind_that_the_host_raises_is_in_the_catalogue() -> None:
     raised = set(re.findall(r'kind="([a-z-]+)"', text))
     raised |= set(re.findall(r"alert_raise\([^,]+, '([a-z-]+)'", text))
     raised |= set(re.findall(r"raise_alert\(\s*\w+, None, \"([a-z-]+)\"", text))
+    raised |= {ALERT, DELIVERED_TWICE, QUALITY_STOP, QUALITY_WARNING, SUSPENDED, endpoints.ALERT}
     assert {"credentials-rejected", "template-withdrawn", "webhook-not-applied"} <= raised
     assert {name for name in raised if not name.endswith("-")} - set(KINDS) == set()
     reports = (ROOT / "plugins" / "whatsapp" / "errors.toml").read_text()

@@ -185,7 +185,7 @@ async def test_another_kind_does_not_wait(post: Post) -> None:
     """The quarter of an hour holds for one kind in one business."""
     await post.raised()
     await post.mailer().step()
-    await post.raised("quality-red", "whatsapp:1")
+    await post.raised("quality-low", "whatsapp:1")
     await post.mailer().step()
     assert len(post.taken()) == 2
 
@@ -224,11 +224,11 @@ async def test_a_lasting_no_and_a_day_of_trying_are_marked(post: Post) -> None:
     assert [one["state"] for one in await post.superuser.fetch(marks)] == ["open"]
     await post.mailer().step()
     assert len(await post.rows()) == 1
-    await post.raised("quality-red")
+    await post.raised("quality-low")
     await post.mailer().step()
     assert [one["state"] for one in await post.superuser.fetch(marks)] == ["resolved"]
     post.receiver.always = "451"
-    await post.raised("quality-yellow")
+    await post.raised("quality-warning")
     await post.mailer().step()
     await post.later(24 * 60)
     await post.mailer().step()
@@ -309,6 +309,6 @@ async def test_old_news_is_passed_over(post: Post) -> None:
     await post.mailer().step()
     assert await post.rows() == []
     calm = replace(post.mailer(), calm=timedelta(minutes=1))
-    await post.raised("quality-red")
+    await post.raised("quality-low")
     await calm.step()
     assert await post.rows() == []

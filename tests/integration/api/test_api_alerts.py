@@ -31,7 +31,7 @@ async def raised(api: Api, business_id: UUID | None, kind: str, subject: str = "
 async def test_alerts_are_listed_by_page_and_filter(api: Api) -> None:
     """The newest first, in plain words; the platform's own only without a business."""
     first = await raised(api, api.own.id, "channel-suspended", "whatsapp")
-    second = await raised(api, api.own.id, "quality-yellow", "whatsapp:1")
+    second = await raised(api, api.own.id, "quality-warning", "whatsapp:1")
     platform = await raised(api, None, "webhook-not-applied", "whatsapp")
     foreign = await raised(api, api.foreign.id, "channel-suspended", "whatsapp")
 
@@ -43,7 +43,7 @@ async def test_alerts_are_listed_by_page_and_filter(api: Api) -> None:
     assert await ids() == [foreign, platform, second, first]
     assert await ids(business_id="salon-aurora") == [second, first]
     assert await ids("bound") == [second, first]
-    assert await ids("bound", kind="quality-yellow") == [second]
+    assert await ids("bound", kind="quality-warning") == [second]
     assert await ids("bound", state="resolved") == []
     assert await ids("bound", created_after="2999-01-01T00:00:00Z") == []
     assert await ids("bound", created_before="2999-01-01T00:00:00Z") == [second, first]
@@ -65,7 +65,7 @@ async def test_alerts_are_listed_by_page_and_filter(api: Api) -> None:
 
 async def test_an_alert_is_taken_on_once_and_ended(api: Api) -> None:
     """Who and when are kept; twice changes nothing; the trail names both; history stays."""
-    one = await raised(api, api.own.id, "quality-red")
+    one = await raised(api, api.own.id, "quality-low")
     taken = await api.call("POST", f"/v1/alerts/{one}/acknowledge", key="bound")
     assert taken.status_code == 200, taken.text
     told = taken.json()
@@ -75,7 +75,7 @@ async def test_an_alert_is_taken_on_once_and_ended(api: Api) -> None:
     again = await api.call("POST", f"/v1/alerts/{one}/acknowledge", json={"reason": "me too"})
     assert again.json() == told
     async with api.services.database.engine() as transaction:
-        assert not await raise_alert(transaction, api.own.id, "quality-red", "x")
+        assert not await raise_alert(transaction, api.own.id, "quality-low", "x")
     ended = await api.call("POST", f"/v1/alerts/{one}/resolve", json={"reason": "mended"})
     assert ended.json()["state"] == "resolved"
     assert ended.json()["resolved_by"].startswith("key:")
@@ -86,16 +86,16 @@ async def test_an_alert_is_taken_on_once_and_ended(api: Api) -> None:
     assert (await api.call("GET", f"/v1/alerts/{one}", key="bound")).json() == ended.json()
     trail = await api.superuser.fetch("SELECT action FROM audit_log WHERE action LIKE 'alert.%'")
     assert sorted(row["action"] for row in trail) == ["alert.acknowledge", "alert.resolve"]
-    another = await raised(api, api.own.id, "quality-red")
+    another = await raised(api, api.own.id, "quality-low")
     assert another != one
 
 
 async def test_what_ends_by_itself_names_nobody(api: Api) -> None:
     """`resolved_by` stays empty, also after somebody had taken it on."""
-    one = await raised(api, api.own.id, "quality-red")
+    one = await raised(api, api.own.id, "quality-low")
     await api.call("POST", f"/v1/alerts/{one}/acknowledge")
     async with api.services.database.engine() as transaction:
-        assert await resolve_alert(transaction, api.own.id, "quality-red", "x")
+        assert await resolve_alert(transaction, api.own.id, "quality-low", "x")
     shown = (await api.call("GET", f"/v1/alerts/{one}")).json()
     assert (shown["state"], shown["resolved_by"]) == ("resolved", None)
     assert shown["acknowledged_by"]
@@ -108,7 +108,7 @@ async def test_what_ends_by_itself_names_nobody(api: Api) -> None:
 )
 async def test_a_foreign_alert_is_not_there(api: Api, method: str, tail: str) -> None:
     """Somebody else's, the platform's, a live one for a test key, and none at all: 404."""
-    live = await raised(api, api.own.id, "quality-red")
+    live = await raised(api, api.own.id, "quality-low")
     platform = await raised(api, None, "webhook-not-applied")
     none = outward(ALERT, api.own.id)
     calls = [
@@ -132,7 +132,7 @@ async def test_a_foreign_alert_is_not_there(api: Api, method: str, tail: str) ->
 async def test_scopes_are_needed_and_test_keys_see_test_businesses(api: Api) -> None:
     """Reading does not allow to act; who may act may read; a test key works in its own world."""
     tester = await put_up_business(api.services, "salon-test", mode="test")
-    one = await raised(api, tester.id, "quality-red")
+    one = await raised(api, tester.id, "quality-low")
     kinds: dict[str, Any] = {
         "looks": {"scopes": ["alerts:read"]},
         "acts": {"scopes": ["alerts:write"]},

@@ -93,7 +93,7 @@ async def test_an_alert_is_told_when_raised_and_when_over(wire: Wire) -> None:
         for _ in range(2):
             await resolve_alert(transaction, business, "channel-suspended", "scripted")
     await wire.superuser.execute("BEGIN")
-    await wire.superuser.execute("SELECT alert_raise($1, 'quality-red', 'x', '{}')", business)
+    await wire.superuser.execute("SELECT alert_raise($1, 'quality-low', 'x', '{}')", business)
     await wire.superuser.execute("ROLLBACK")
     assert [row["type"] for row in await wire.rows(platform)] == ["alert.raised", "alert.resolved"]
     first, second = await told(wire)
@@ -167,16 +167,21 @@ async def test_an_account_that_stops_and_works_again_is_told(wire: Wire) -> None
 
 
 async def test_a_fallen_quality_is_an_alert_until_it_recovers(wire: Wire) -> None:
-    """Yellow, red, green: one alert per step down, each over with the next word."""
+    """Yellow, red, green: one alert per step down, over with the next word; told as it stops."""
+    await told(wire)
     await put(wire, ACTIVE, quality="YELLOW")
-    assert await states(wire) == {"quality-yellow": "open"}
-    await put(wire, ACTIVE, quality="RED")
-    await put(wire, ACTIVE, quality="RED")
-    assert await states(wire) == {"quality-yellow": "resolved", "quality-red": "open"}
+    assert await states(wire) == {"quality-warning": "open"}
+    for _ in range(2):
+        await put(wire, ACTIVE, quality="RED")
+    assert await states(wire) == {"quality-warning": "resolved", "quality-low": "open"}
     await put(wire, ACTIVE, quality="GREEN")
     assert set((await states(wire)).values()) == {"resolved"}
     assert await wire.superuser.fetchval("SELECT count(*) FROM alert") == 2
-    assert len(await told(wire, "channel.quality_changed")) == 3
+    channel = [one for one in await told(wire) if one[0].startswith("channel.")]
+    kinds = [kind for kind, _ in channel]
+    assert kinds.count("channel.quality_changed") == 3
+    assert kinds.count("channel.suspended") == kinds.count("channel.resumed") == 1
+    assert dict(channel)["channel.suspended"]["code"] == "quality-low"
 
 
 async def test_templates_are_told_as_they_come_and_go(wire: Wire) -> None:

@@ -148,6 +148,7 @@ async def latencies(house: House, business: UUID, bell: SaqRing, times: int) -> 
     return found
 
 
+@pytest.mark.alone
 async def test_a_ring_over_redis_is_heard_at_once(
     house: House, business: UUID, settings: Settings, redis_server: RedisServer
 ) -> None:
@@ -175,6 +176,7 @@ async def test_a_ring_over_postgresql_is_heard_at_once(
     assert bell.lost_rings == 0
 
 
+@pytest.mark.alone
 async def test_without_redis_a_message_waits_for_the_next_look(
     house: House, business: UUID, settings: Settings, own_redis: RedisServer
 ) -> None:
@@ -305,7 +307,7 @@ async def test_a_worker_writes_to_people_about_alerts(
         )
         await house.superuser.execute(
             "INSERT INTO alert (business_id, kind, created_at) "
-            "VALUES ($1, 'quality-red', now() - interval '10 s')",
+            "VALUES ($1, 'quality-low', now() - interval '10 s')",
             business,
         )
         async with running(replace(settings, mail_server=server)):
