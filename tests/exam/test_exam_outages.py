@@ -18,11 +18,10 @@ from core.embedded_server import find_cluster
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from core.embedded import EmbeddedDatabase
     from exam_tenants import Tenant
     from exam_town import ExamTown
     from fixture_exam import Sitting
-
-    from core.embedded import EmbeddedDatabase
 
 BELT = (781_003, 2)
 """The lock of the duty that wakes sleeping lanes: who holds it keeps every worker from it."""
