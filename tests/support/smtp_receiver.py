@@ -55,7 +55,7 @@ class MailReceiver:
     @property
     def letters(self) -> list[EmailMessage]:
         """Return the mails, read."""
-        return [message_from_bytes(raw, policy=policy.default) for _, raw in self.mails]  # type: ignore[misc]
+        return [message_from_bytes(raw, policy=policy.default) for _, raw in self.mails]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk to one client until it ends."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CONTENT = b"Subject: x\r\nMessage-ID: <1@example.com>\r\n\r\n.dots\r\n..stay\r\n"
 
 
-def server_of(receiver: MailReceiver, **changes: object) -> MailServer:
+def server_of(receiver: MailReceiver, **changes: Any) -> MailServer:
     """Return the settings of a stand-in."""
     plain = MailServer(
         host="127.0.0.1",
@@ -35,7 +35,7 @@ def server_of(receiver: MailReceiver, **changes: object) -> MailServer:
         sender="alerts@example.com",
         sender_name="",
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return replace(plain, **changes)
 
 
 async def hand(
@@ -44,7 +44,7 @@ async def hand(
     *,
     context: ssl.SSLContext | None = None,
     to: str = "anna@example.com",
-    **changes: object,
+    **changes: Any,
 ) -> list[tuple[str, str]]:
     """Hand some mails over; return outcome and word of each."""
     letters = [Letter(uuid4(), to, CONTENT) for _ in range(count)]
@@ -85,7 +85,7 @@ async def test_each_misbehaviour_has_its_verdict(word: str, outcome: str, error:
     "fields", [{"greeting": "hang"}, {"greeting": "drip"}, {"always": "hang"}]
 )
 async def test_a_server_that_hangs_or_drips_is_given_up(
-    fields: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole connection has one limit; the thread is free again, every mail keeps its turn."""
     monkeypatch.setattr(smtp, "TOTAL_SECONDS", 0.4)
@@ -109,7 +109,7 @@ async def test_nobody_there_and_no_mail_server() -> None:
 async def test_starttls_hides_everything_after_it(tmp_path: Path) -> None:
     """Login and mail go encrypted; what is asked in the clear is EHLO and STARTTLS alone."""
     theirs, trust = contexts(tmp_path)
-    login = {"user": "anna@x", "password": Secret("p@ss:w/rd%")}
+    login: dict[str, Any] = {"user": "anna@x", "password": Secret("p@ss:w/rd%")}
     async with receiving(context=theirs, login=("anna@x", "p@ss:w/rd%")) as receiver:
         assert await hand(receiver, context=trust, starttls=True, **login) == [(SENT, "")]
         assert receiver.in_clear == ["EHLO", "STARTTLS"]
@@ -145,7 +145,7 @@ async def test_two_batches_run_side_by_side() -> None:
     """A slow server for one does not mix up the verdicts of the other."""
     async with receiving(script=["550"]) as one, receiving() as other:
         both = await asyncio.gather(hand(one), hand(other))
-    assert both == [[(FAILED, "recipient-550")], [(SENT, "")]]
+    assert list(both) == [[(FAILED, "recipient-550")], [(SENT, "")]]
 
 
 def test_a_verdict_says_nothing_of_the_person() -> None:
