@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, get_args
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,7 +25,7 @@ from core.keyring import (
     read_ring,
 )
 from core.mailserver import MailServer, read_mail_server
-from core.secret import Secret
+from core.secret import Secret, without_password
 from core.variables import VARIABLES, Variable
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _shown(settings: Settings, variable: Variable) -> str:
     if variable.name == "PATCHBAY_SECRET_KEYS":
         return ",".join(f"{key.id}:***" for key in value)
     if variable.secret and isinstance(value, str):
-        return _without_password(value)
+        return without_password(value)
     if isinstance(value, tuple):
         joint = os.pathsep if variable.name == "PATCHBAY_ADDON_PATHS" else ","
         return joint.join(str(part) for part in value)
@@ -231,15 +231,6 @@ def _shown(settings: Settings, variable: Variable) -> str:
 def _field_of(name: str) -> str:
     field_name = name.removeprefix(PREFIX).lower()
     return "environment" if field_name == "env" else field_name
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    login, at, address = parts.netloc.rpartition("@")
-    user, colon, _ = login.partition(":")
-    netloc = f"{user}{colon and ':***'}{at}{address}"
-    query = "***" if parts.query else ""  # libpq and Redis take a password there too
-    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
 
 
 class _Reader:
