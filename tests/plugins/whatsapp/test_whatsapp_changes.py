@@ -294,6 +294,10 @@ async def test_the_nightly_task_reads_every_business(
     assert (whom, fact) == (second, "token-expiring")
     assert details["subject"] == "500200"
     assert details["expires_at"] == f"{ends_at:%Y-%m-%dT%H:%M:%SZ}"
+    # A number that is connected again, with a token that lasts, takes it back.
+    await connect(stored_host, second, "700200", "500200", "EAAother-token")
+    over = {"subject": "500200", "resolved": "yes"}
+    assert told.reported[1:] == [(second, "token-expiring", over)]
     assert {call.path for call in meta.calls} >= {
         f"{WABA}/message_templates",
         "700200/message_templates",
