@@ -1,6 +1,6 @@
 """`make bench`: measures the engine's hot paths on an embedded PostgreSQL of its own.
 
-    python -m bench [claim] [intake] [--rows N]
+    python -m bench [claim] [intake] [import] [--rows N]
 
 Figures move with the machine's other work: compare ratios of runs made side by side.
 """
@@ -12,10 +12,14 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from bench import engine
+from bench import consents, engine
 from bench.ground import prepared_database
 
-MEASURES = {"claim": engine.measure_claim, "intake": engine.measure_intake}
+MEASURES = {
+    "claim": engine.measure_claim,
+    "intake": engine.measure_intake,
+    "import": consents.measure_import,
+}
 
 
 def main() -> None:

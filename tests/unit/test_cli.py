@@ -36,7 +36,7 @@ EXPECTED = {
     "connect": ("console", "whatsapp"),
     "api-key": ("create", "list", "revoke"),
     "user": ("create",),
-    "consent": ("grant", "revoke"),
+    "consent": ("grant", "import", "revoke"),
     "limits": (),
     "pause": (),
     "resume": (),

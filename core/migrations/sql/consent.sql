@@ -3,7 +3,9 @@
 
 -- Every line gets the database's time and the line before it, whatever the writer says; a clock
 -- that steps back never puts a line before its predecessor.
-CREATE FUNCTION consent_event_chain() RETURNS trigger LANGUAGE plpgsql AS $$
+-- (A plan made while the ledger was small would read it whole for every line: never by sequence.)
+CREATE FUNCTION consent_event_chain() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 DECLARE
     v_previous record;
 BEGIN
@@ -66,7 +68,8 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- A process may change what holds now only to what the ledger says: a direct change is refused.
-CREATE FUNCTION consent_follows_ledger() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION consent_follows_ledger() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 DECLARE
     v_changed uuid[];
 BEGIN

@@ -156,20 +156,21 @@ FORBIDDEN = (
     "UPDATE customer_consents SET revoked_at = NULL",
     "DELETE FROM customer_consents",
     (
-        "INSERT INTO customer_consents (business_id, customer_id, channel, purpose, opt_in, opt_in_at,"
-        " source) SELECT business_id, id, 'scripted', 'marketing', true, now(), 'web' FROM customer"
+        "INSERT INTO customer_consents (business_id, customer_id, channel, purpose, opt_in,"
+        " opt_in_at, source) SELECT business_id, id, 'scripted', 'marketing', true, now(), 'web'"
+        " FROM customer"
     ),
     # Backdating the line itself: its time is the database's to write.
     (
-        "INSERT INTO consent_event (business_id, customer_id, channel, purpose, action, occurred_at,"
-        " source, actor, at) SELECT business_id, id, 'scripted', 'transactional', 'grant', now(),"
-        " 'web', 'x', now() - interval '1 year' FROM customer"
+        "INSERT INTO consent_event (business_id, customer_id, channel, purpose, action,"
+        " occurred_at, source, actor, at) SELECT business_id, id, 'scripted', 'transactional',"
+        " 'grant', now(), 'web', 'x', now() - interval '1 year' FROM customer"
     ),
     # A yes without its source.
     (
-        "INSERT INTO consent_event (business_id, customer_id, channel, purpose, action, occurred_at,"
-        " source, actor) SELECT business_id, id, 'scripted', 'transactional', 'grant', now(),"
-        " NULL, 'x' FROM customer"
+        "INSERT INTO consent_event (business_id, customer_id, channel, purpose, action,"
+        " occurred_at, source, actor) SELECT business_id, id, 'scripted', 'transactional',"
+        " 'grant', now(), NULL, 'x' FROM customer"
     ),
 )
 

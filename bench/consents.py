@@ -1,0 +1,83 @@
+"""Importing a file of consents, one line in a hundred bad, and the same file once more."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from bench.ground import open_services
+from core.businesses.store import BusinessIn, add_business
+from core.ids import new_uuid
+from core.jobs import store
+from core.notify.consent_files import CSV
+from core.notify.consent_import import KIND, open_import
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from core.deployment import Deployment
+    from core.notify.services import Services
+
+LINES = 100_000
+BAD_EVERY = 100
+HEAD = "customer_id,channel,source,granted_at,text_version,proof_reference,phone,first_name"
+
+
+async def measure_import(deployment: Deployment, rows: int) -> None:
+    """Import a hundred thousand lines twice."""
+    del rows
+    raw = "\n".join((HEAD, *(_line(place) for place in range(LINES)))).encode()
+    async with open_services(deployment) as services:
+        async with services.database.platform() as transaction:
+            business = await add_business(
+                transaction,
+                "bench-consents",
+                BusinessIn(
+                    name="Bench", timezone="Europe/Rome", default_locale="it", country="IT"
+                ),
+                mode="live",
+                now=services.clock.now(),
+            )
+        if business is None:
+            raise AssertionError("the benchmark brings its own database")
+        for run in ("first", "again"):
+            await _import(services, business.id, raw, run)
+        started = time.perf_counter()
+        async with services.database.engine() as transaction:
+            unequal = await transaction.fetchval(
+                "SELECT count(*) FROM consent_differences(ARRAY[$1::uuid])", business.id
+            )
+        took = time.perf_counter() - started
+    print(f"  compared with the ledger in {took:.1f} s: {unequal} differences")
+
+
+async def _import(services: Services, business_id: UUID, raw: bytes, run: str) -> None:
+    started, cpu = time.perf_counter(), time.process_time()
+    token = new_uuid()
+    async with services.database.business(business_id) as transaction:
+        made = await store.create(
+            transaction,
+            services.vault,
+            business_id,
+            KIND,
+            actor="bench",
+            parameters={"format": CSV, "dry_run": False},
+            given=raw,
+        )
+    async with services.database.engine() as transaction:
+        job = await store.claim(transaction, (KIND,), token, made.id)
+    if job is None:
+        raise AssertionError("nobody else takes jobs up here")
+    work = await open_import(services, job, token)
+    while await work.step():
+        pass
+    took, own = time.perf_counter() - started, time.process_time() - cpu
+    print(f"  {run}: {LINES:,} lines in {took:.1f} s ({own:.1f} s own CPU): {dict(work.told)}")
+
+
+def _line(place: int) -> str:
+    source = "hearsay" if place % BAD_EVERY == BAD_EVERY - 1 else "web"
+    phone = f"33{place // 1000 % 10} {place:07d}"
+    return (
+        f"c-{place},console,{source},2026-10-01T09:30:00Z,it-v1,form/{place},{phone},Anna{place}"
+    )
