@@ -20,6 +20,7 @@ APP_CONFIG = AppConfig(
             "core.notify.tables",
             "core.outbox.tables",
             "core.alerts.tables",
+            "core.sandbox.tables",
             "core.callbacks.tables",
             "core.jobs.tables",
         ],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from core.limits import lanes, suspension
-from core.notify import consent_check, delivery
+from core.notify import consent_check, delivery, following
 from tasks.looping import DATABASE_FAULTS
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ TICK_SECONDS: Final = 1.0
 
 _LOCK_SPACE: Final = 781_003
 _BATCH: Final = 5_000
+_FOLLOWED_AT_ONCE: Final = 500
 
 _CLEANING: Final = {
     # What is deleted, by rule; each statement takes a bounded bite.
@@ -128,6 +129,14 @@ async def probe_lanes(services: Services, transaction: Transaction) -> None:
     del services
 
 
+async def follow_up(services: Services, transaction: Transaction) -> None:
+    """Let the next channel take over from what has not arrived in time."""
+    del transaction
+    async with services.database.engine() as own:
+        woken = await following.follow_overdue(services, own, _FOLLOWED_AT_ONCE)
+    services.ring.lanes(woken)
+
+
 async def clean_up(services: Services, transaction: Transaction) -> None:
     """Delete what has been kept long enough."""
     del services
@@ -150,4 +159,5 @@ DUTIES: Final = (
     Duty(3, "clean-up", 300.0, clean_up),
     Duty(11, "half-open", 2.0, probe_lanes),
     Duty(21, "consents", 600.0, check_consents),
+    Duty(22, "fallbacks", 2.0, follow_up),
 )

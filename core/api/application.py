@@ -20,6 +20,8 @@ from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from core.api import (
     acts,
+    alerts,
+    batches,
     bookings,
     businesses,
     callback_log,
@@ -28,10 +30,12 @@ from core.api import (
     evidence,
     jobs,
     limits,
+    lookups,
     notifications,
     pages,
     reference,
     rules,
+    sandbox,
     sending,
     webhook_endpoints,
     webhooks,
@@ -172,14 +176,18 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
         *jobs.HANDLERS,
         *evidence.HANDLERS,
         *events.HANDLERS,
+        *batches.HANDLERS,
         *notifications.HANDLERS,
         *acts.HANDLERS,
         *limits.HANDLERS,
+        *lookups.HANDLERS,
         *sending.HANDLERS,
         *reference.HANDLERS,
         *webhook_endpoints.HANDLERS,
         *callback_log.HANDLERS,
         *rules.HANDLERS,
+        *alerts.HANDLERS,
+        *sandbox.HANDLERS,
     ]
     return v1, list(webhooks.HANDLERS), [live, *readiness(queue)]
 

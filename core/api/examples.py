@@ -8,9 +8,19 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
-from core.ids import CONSENT, DECISION, EVENT, JOB, NOTIFICATION, WEBHOOK_ENDPOINT, outward
+from core.ids import (
+    ALERT,
+    CONSENT,
+    DECISION,
+    EVENT,
+    JOB,
+    NOTIFICATION,
+    WEBHOOK_ENDPOINT,
+    outward,
+)
 
 BUSINESS: Final = "salon-aurora"
+TRIAL: Final = "salon-trial"
 CUSTOMER: Final = "cus_88"
 BOOKING: Final = "B-1001"
 
@@ -19,6 +29,7 @@ EVENT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000e001")
 NOTIFICATION_UUID: Final = UUID("019ab000-0000-7000-8000-00000000a001")
 DECISION_UUID: Final = UUID("019ab000-0000-7000-8000-00000000d001")
 ENDPOINT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000f001")
+ALERT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000f003")
 OLD_ENDPOINT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000f002")
 
 CONSENT_ID: Final = outward(CONSENT, CONSENT_UUID)
@@ -33,6 +44,7 @@ DECISION_ID: Final = outward(DECISION, DECISION_UUID)
 ENDPOINT_ID: Final = outward(WEBHOOK_ENDPOINT, ENDPOINT_UUID)
 JOB_UUID: Final = UUID("019ab000-0000-7000-8000-000000000b01")
 JOB_ID: Final = outward(JOB, JOB_UUID)
+ALERT_ID: Final = outward(ALERT, ALERT_UUID)
 OLD_ENDPOINT_ID: Final = outward(WEBHOOK_ENDPOINT, OLD_ENDPOINT_UUID)
 
 BUSINESS_BODY: Final = {
@@ -67,6 +79,15 @@ CLOUD_EVENT_BODY: Final[dict[str, Any]] = EVENT_BODY | {
     "subject": f"booking/{BOOKING}",
     "data": EVENT_BODY["data"] | {"booking": BOOKING_BODY | {"version": 2}},
 }
+BATCH_EVENTS: Final[list[dict[str, Any]]] = [
+    EVENT_BODY
+    | {
+        "id": f"bk-{number}-imported",
+        "type": "booking.imported",
+        "data": EVENT_BODY["data"] | {"booking": BOOKING_BODY | {"ref": f"B-{number}"}},
+    }
+    for number in (2001, 2002)
+]
 CONSENT_BODY: Final[dict[str, Any]] = {
     "business_id": BUSINESS,
     "customer_id": CUSTOMER,

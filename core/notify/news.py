@@ -11,7 +11,7 @@ from core.consent.tables import Purpose
 from core.consent.words import Word, recognise
 from core.errors import NotFoundError
 from core.ids import NOTIFICATION, inward
-from core.notify import message_log, received, replies
+from core.notify import aftermath, following, message_log, received, replies
 from core.outbox.store import StatusNews, Touched
 from core.outbox.store import apply_statuses as move_forward
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _DEDUPE: Final = "inbox_dedupe"
 _PARKED_AT_ONCE: Final = 500
+_ARRIVED: Final = frozenset({"delivered", "read"})
 _TYPED: Final = "text"
 _WRITTEN: Final = frozenset({_TYPED, "button", "interactive"})
 """The types of messages in which a person says something to us; a picture's caption is none."""
@@ -73,17 +74,26 @@ async def apply_statuses(
     channel: str,
     updates: Sequence[StatusUpdate],
     park_for: timedelta,
-) -> None:
-    """Move messages forward; park what belongs to no message of ours yet."""
+) -> set[LaneKey]:
+    """Move messages forward; park what belongs to no message of ours yet.
+
+    Returns:
+        The lanes to wake after the commit: those that took over from what failed.
+    """
     told = [_news(services, update) for update in updates]
-    touched = await _move(services, transaction, channel, told)
+    touched, woken = await _move(services, transaction, channel, told)
     unknown = [one for one, found in zip(told, touched, strict=True) if found is None]
     if unknown:
         await _park(transaction, channel, unknown, park_for)
+    return woken
 
 
-async def retry_parked(services: Services, transaction: Transaction, channel: str) -> None:
-    """Try parked statuses again; what finds its message now is taken out."""
+async def retry_parked(services: Services, transaction: Transaction, channel: str) -> set[LaneKey]:
+    """Try parked statuses again; what finds its message now is taken out.
+
+    Returns:
+        The lanes to wake after the commit.
+    """
     rows = await transaction.fetch(
         """
         SELECT p.* FROM parked_status p
@@ -96,10 +106,11 @@ async def retry_parked(services: Services, transaction: Transaction, channel: st
         _PARKED_AT_ONCE,
     )
     if not rows:
-        return
-    touched = await _move(services, transaction, channel, [_parked(row) for row in rows])
+        return set()
+    touched, woken = await _move(services, transaction, channel, [_parked(row) for row in rows])
     settled = [row["id"] for row, found in zip(rows, touched, strict=True) if found is not None]
     await transaction.execute("DELETE FROM parked_status WHERE id = ANY ($1)", settled)
+    return woken
 
 
 async def keep_inbound(
@@ -198,13 +209,19 @@ async def count(transaction: Transaction, channel: str, kinds: Sequence[str]) ->
 
 async def _move(
     services: Services, transaction: Transaction, channel: str, told: Sequence[StatusNews]
-) -> list[Touched | None]:
+) -> tuple[list[Touched | None], set[LaneKey]]:
     if not told:
-        return []
+        return [], set()
     touched = await move_forward(transaction, channel, told)
     ids = sorted({one.id for one in touched if one is not None})
     await message_log.forward(services, transaction, channel, ids)
-    return touched
+    became = {one.id: one.became for one in touched if one is not None}
+    await following.call_back(
+        transaction, sorted(one for one in became if became[one] in _ARRIVED)
+    )
+    failed = sorted(one for one in became if became[one] == "failed")
+    await aftermath.judge_late(transaction, told, touched)
+    return touched, await following.follow(services, transaction, failed)
 
 
 async def _park(
@@ -238,6 +255,7 @@ def _news(services: Services, update: StatusUpdate) -> StatusNews:
         status=update.status,
         occurred_at=update.occurred_at,
         code=update.error_code,
+        counts=update.status == "failed" and not update.recipient_fault,
     )
 
 

@@ -112,6 +112,11 @@ CREATE TRIGGER consent_updated AFTER UPDATE ON customer_consents
         'patchbay_app', 'patchbay_batch', 'patchbay_platform', 'patchbay_engine'))
     EXECUTE FUNCTION consent_follows_ledger();
 
+CREATE TRIGGER consent_kept BEFORE DELETE ON customer_consents FOR EACH ROW
+    WHEN (current_user IN (
+        'patchbay_app', 'patchbay_batch', 'patchbay_platform', 'patchbay_engine'))
+    EXECUTE FUNCTION refuse_ledger_change();
+
 -- Evidence: the line of the ledger by which each message began last, and whether it held then. A
 -- revocation counts from its commit: one that was still waiting for this very row at that moment
 -- (five seconds at most, the lock timeout) does not make the message wrong.
