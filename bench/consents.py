@@ -69,8 +69,9 @@ async def _import(services: Services, business_id: UUID, raw: bytes, run: str) -
     while await work.step():
         pass
     took, own = time.perf_counter() - started, time.process_time() - cpu
+    told = ", ".join(f"{number} {name}" for name, number in work.told.items())
     print(
-        f"  {run}: {len(work.sheet.records):,} lines in {took:.1f} s ({own:.1f} s own CPU): {dict(work.told)}"
+        f"  {run}: {len(work.sheet.records):,} lines in {took:.1f} s, {own:.1f} s own CPU: {told}"
     )
 
 
