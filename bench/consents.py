@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from bench.ground import Ground
+    from core.notify.consent_import import ConsentImport
     from core.notify.services import Services
 
 BAD_EVERY = 100
@@ -38,7 +39,12 @@ async def measure(ground: Ground, lines: int) -> None:
         if business is None:
             raise AssertionError("the benchmark brings its own database")
         for run in ("first", "again"):
-            await _import(services, business.id, raw, run)
+            meter = ground.meter()
+            meter.start()
+            work = await _import(services, business.id, raw)
+            meter.stop()
+            told = ", ".join(f"{number} {name}" for name, number in work.told.items())
+            print(meter.line(f"{run}: {told}", lines, what="lines"))
         started = time.perf_counter()
         async with services.database.engine() as transaction:
             unequal = await transaction.fetchval(
@@ -48,8 +54,7 @@ async def measure(ground: Ground, lines: int) -> None:
     print(f"  compared with the ledger in {took:.1f} s: {unequal} differences")
 
 
-async def _import(services: Services, business_id: UUID, raw: bytes, run: str) -> None:
-    started, cpu = time.perf_counter(), time.process_time()
+async def _import(services: Services, business_id: UUID, raw: bytes) -> ConsentImport:
     token = new_uuid()
     async with services.database.business(business_id) as transaction:
         made = await store.create(
@@ -68,11 +73,7 @@ async def _import(services: Services, business_id: UUID, raw: bytes, run: str) -
     work = await open_import(services, job, token)
     while await work.step():
         pass
-    took, own = time.perf_counter() - started, time.process_time() - cpu
-    told = ", ".join(f"{number} {name}" for name, number in work.told.items())
-    print(
-        f"  {run}: {len(work.sheet.records):,} lines in {took:.1f} s, {own:.1f} s own CPU: {told}"
-    )
+    return work
 
 
 def _line(place: int) -> str:

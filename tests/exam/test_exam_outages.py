@@ -107,7 +107,9 @@ def first_after(town: ExamTown, tenant: Tenant, moment: float) -> float | None:
     return min((one.at for one in town.taken(tenant) if one.at > moment), default=None)
 
 
-def test_a11_redis_killed_flushed_and_gone(town: ExamTown, sit: Callable[..., Sitting]) -> None:
+def test_a11_redis_killed_flushed_and_gone(
+    town: ExamTown, sit: Callable[..., Sitting]
+) -> None:
     """Nothing that must not be lost is in Redis: flushed, killed, gone, everything arrives once."""
     size = town.plan.size("A11")
     sitting = sit("A11", **size)

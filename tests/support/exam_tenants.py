@@ -81,7 +81,9 @@ def copy_tenant(
             id=row_id,
             business_id=tenant.id,
             phone_number_id=tenant.number,
-            access_token_encrypted=vault.seal(token, context=context(column, tenant.id, row_id)),
+            access_token_encrypted=vault.seal(
+                token, context=context(column, tenant.id, row_id)
+            ),
             display_phone_sealed=None,
             pin_sealed=None,
         )

@@ -186,7 +186,9 @@ class ExamTown(Town):
         """Make a tenant whose customers agreed to be written to."""
         self._tenants += 1
         with self.sql.transaction():
-            made = copy_tenant(self.sql, BUSINESS, self._tenants, settings, reminders=reminders)
+            made = copy_tenant(
+                self.sql, BUSINESS, self._tenants, settings, reminders=reminders
+            )
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(lambda place: self.agree(made, place), range(customers)))
         return made

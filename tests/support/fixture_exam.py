@@ -105,7 +105,9 @@ def standing_town(
     with tempfile.TemporaryDirectory(prefix="patchbay-exam-") as top:
         folder = Path(top, "home")
         folder.mkdir()
-        town = ExamTown(database, folder, exam_redis.url, key=key, plan=PLAN, redis=exam_redis)
+        town = ExamTown(
+            database, folder, exam_redis.url, key=key, plan=PLAN, redis=exam_redis
+        )
         try:
             town.open()
             yield town
