@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from core.limits import lanes, suspension
-from core.notify import consent_check, delivery, following
+from core.notify import consent_check, delivery, fallbacks
 from tasks.looping import DATABASE_FAULTS
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ _CLEANING: Final = {
         DELETE FROM recipient_pace WHERE id IN (SELECT id FROM recipient_pace
             WHERE day < (clock_timestamp() - interval '3 days')::date
               AND (paced_until IS NULL OR paced_until < clock_timestamp()) LIMIT $1)""",
+    "messages of test businesses": """
+        DELETE FROM sandbox_message WHERE id IN (SELECT id FROM sandbox_message
+            WHERE created_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
     "long work": """
         DELETE FROM job WHERE id IN (SELECT id FROM job
             WHERE ended_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
@@ -133,7 +136,7 @@ async def follow_up(services: Services, transaction: Transaction) -> None:
     """Let the next channel take over from what has not arrived in time."""
     del transaction
     async with services.database.engine() as own:
-        woken = await following.follow_overdue(services, own, _FOLLOWED_AT_ONCE)
+        woken = await fallbacks.follow_overdue(services, own, _FOLLOWED_AT_ONCE)
     services.ring.lanes(woken)
 
 

@@ -111,6 +111,39 @@ def test_keys(migrated_database: FreshDatabase) -> None:
     assert after.answer[0]["revoked_at"]
 
 
+def test_keys_with_bounds(migrated_database: FreshDatabase) -> None:
+    """A key has a rate, networks and a mode of its own; its secret is changed in two steps."""
+    create = ("api-key", "create", "--scopes", "*", "--json")
+    trial = ("business", "add", "trial", "--name", "T", "--country", "IT", "--mode", "test")
+    bound = ("--name", "b", "--mode", "test", "--rate", "7", "--from", "10.0.0.0/8")
+    _, added, made, odd, crossed, listed = run(
+        migrated_database,
+        ADD,
+        trial,
+        (*create, *bound, "--business", "trial"),
+        (*create, "--name", "c", "--from", "home"),
+        (*create, "--name", "d", "--mode", "test", "--business", "salone-aurora"),
+        ("api-key", "list", "--json"),
+    )
+    assert "connected to the sandbox" in added.out
+    assert made.answer["key"].startswith("pb_test_")
+    assert (odd.status, odd.err) == (1, "'home' is no address and no network.\n")
+    assert (crossed.status, crossed.err[:23]) == (1, "This is a live business")
+    [row] = listed.answer
+    assert (row["rate_per_second"], row["allowed_from"]) == (7, ["10.0.0.0/8"])
+    key_id = made.answer["key_id"]
+    second, finished, again = run(
+        migrated_database,
+        ("api-key", "rotate", key_id, "--json"),
+        ("api-key", "rotate", key_id, "--finish"),
+        ("api-key", "rotate", key_id, "--finish"),
+    )
+    assert second.answer["key"].startswith(f"pb_test_{key_id}_")
+    assert second.answer["key"] != made.answer["key"]
+    assert finished.status == 0
+    assert (again.status, again.err) == (1, "There is no such key in rotation.\n")
+
+
 def test_consents(migrated_database: FreshDatabase) -> None:
     """A yes needs what proves it; a no is acknowledged and may be repeated."""
     grant = ("consent", "grant", *CUSTOMER, "--text-version", "en-v1", "--json")

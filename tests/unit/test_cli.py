@@ -33,7 +33,7 @@ EXPECTED = {
     "simulator": (),
     "business": ("add", "list"),
     "connect": ("console", "whatsapp"),
-    "api-key": ("create", "list", "revoke"),
+    "api-key": ("create", "list", "revoke", "rotate"),
     "user": ("create",),
     "consent": ("grant", "import", "revoke"),
     "limits": (),

@@ -65,6 +65,11 @@ async def seed(api: Api) -> None:
             row_id,
             sealed,
         )
+    await run(
+        "INSERT INTO alert (id, business_id, kind, subject) VALUES ($1, $2, 'quality', 'example')",
+        examples.ALERT_UUID,
+        api.own.id,
+    )
     for other, status, phase, reason in (
         (examples.FAILED_UUID, "failed", "final", "retries-exhausted"),
         (examples.UNCONFIRMED_UUID, "queued", "unconfirmed", "unconfirmed"),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from limited_house import LimitedHouse
 
-STOP, WARNING = "quality-low", "quality-warning"
-LOW = ("suspended", STOP)
+STOP, WARNING = "quality-red", "quality-yellow"
+LOW = ("suspended", "quality-low")
 
 
 async def rate(
