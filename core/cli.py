@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "connect": "core.commands.connecting:connect",
     "api-key": "core.commands.keys:api_key",
     "user": "core.commands.people:user",
-    "consent": "core.commands.people:consent",
+    "consent": "core.commands.consenting:consent",
     "limits": "core.commands.limiting:limits",
     "pause": "core.commands.limiting:pause",
     "resume": "core.commands.limiting:resume",

@@ -35,7 +35,7 @@ EXPECTED = {
     "connect": ("console", "whatsapp"),
     "api-key": ("create", "list", "revoke", "rotate"),
     "user": ("create",),
-    "consent": ("grant", "revoke"),
+    "consent": ("grant", "import", "revoke"),
     "limits": (),
     "pause": (),
     "resume": (),
