@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from core.customers.phones import mask_phone
 from core.customers.store import address_context
 from core.errors import NotFoundError
 from core.notify.explain import explain_decision, explain_notification
+from core.notify.wording import Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +34,7 @@ class Notice:
     customer_ref: str
     phone: str | None
     address: str | None
+    metadata: dict[str, str]
     row: Mapping[str, Any]
 
 
@@ -76,6 +80,7 @@ async def load_notification(
         customer_ref=row["customer_ref"],
         phone=phone,
         address=address,
+        metadata=_metadata(services, business_id, row),
         row=row,
     )
 
@@ -111,6 +116,7 @@ async def load_decision(
         customer_ref=row["customer_ref"] or "",
         phone=phone,
         address=address,
+        metadata={},
         row=row,
     )
 
@@ -214,6 +220,15 @@ async def _rows_of(
         business_id,
         notification_id,
     )
+
+
+def _metadata(services: Services, business_id: UUID, row: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the caller of a direct send wants to read again; nothing after an erasure."""
+    if row["rule_key"] or row["variables_sealed"] is None:
+        return {}
+    context = ("notification_outbox", "variables_sealed", str(business_id), str(row["id"]))
+    opened = services.vault.open(row["variables_sealed"], context=context)
+    return msgspec.json.decode(opened, type=Source).metadata
 
 
 def _masked(

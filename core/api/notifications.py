@@ -183,7 +183,8 @@ def show_story(notice: notices.Notice, business: BusinessRow) -> NotificationOut
             MomentOut(at=one.at, status=one.status, note=one.note or None)
             for one in account.timeline
         ],
-        metadata={"booking_ref": account.booking_ref} if account.booking_ref else {},
+        metadata=notice.metadata
+        | ({"booking_ref": account.booking_ref} if account.booking_ref else {}),
         created_at=row["created_at"],
         updated_at=row["updated_at"] if queued else row["created_at"],
     )

@@ -253,7 +253,7 @@ class _Intake:
         if not changed:
             return {}
         refs = sorted(changed)
-        await cancel.bookings(self.transaction, self.business.id, refs, "superseded")
+        await cancel.bookings(self.transaction, self.business.id, refs, "superseded", direct=False)
         going = await cancel.on_their_way(self.transaction, self.business.id, refs)
         return {
             changed[ref]: tuple(outward(NOTIFICATION, one) for one in going[ref]) for ref in going
