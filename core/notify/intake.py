@@ -19,7 +19,8 @@ from core.errors import ConflictError, InvalidInputError
 from core.ids import EVENT, NOTIFICATION, new_uuid, outward
 from core.notify import deciding, event_store, plans, rule_store, waves
 from core.notify.candidates import Notice, Person, channel_order, look_up
-from core.notify.events import Answer
+from core.notify.events import CUSTOMER_UPDATED, Answer
+from core.notify.following import follow
 from core.notify.rules import REMINDER, is_planned, notices
 from core.notify.timing import time_notice
 from core.notify.wording import Source
@@ -199,6 +200,8 @@ class _Intake:
             return {}
         now = self.services.clock.now()
         people = await self._people(events)
+        changed = [people[key] for key, one in events.items() if one.type == CUSTOMER_UPDATED]
+        await follow(self.transaction, self.services, self.business, changed, self.rules)
         told = {
             key: plans.Told(
                 event_id=ids[key],
