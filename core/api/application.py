@@ -33,6 +33,7 @@ from core.api import (
     reference,
     rules,
     sending,
+    upcoming,
     webhook_endpoints,
     webhooks,
 )
@@ -168,6 +169,7 @@ def _handlers(queue: Probe | None) -> tuple[_Handlers, _Handlers, _Handlers]:
     v1: _Handlers = [
         *bookings.HANDLERS,
         *businesses.HANDLERS,
+        *upcoming.HANDLERS,
         *consents.HANDLERS,
         *events.HANDLERS,
         *batches.HANDLERS,

@@ -74,7 +74,7 @@ async def load_notification(
     plugin = services.registry.plugins.get(row["channel"])
     words = plugin.error_words() if plugin else {}
     account = explain_notification(row, decision, attempts, news, words)
-    phone, address = _masked(services, business_id, row, row["address_id"])
+    phone, address = masked(services, business_id, row, row["address_id"])
     return Notice(
         account=account,
         customer_ref=row["customer_ref"],
@@ -110,7 +110,7 @@ async def load_decision(
     )
     if row is None:
         raise NotFoundError("There is no such notification.")
-    phone, address = _masked(services, business_id, row, row["address_id"])
+    phone, address = masked(services, business_id, row, row["address_id"])
     return Notice(
         account=explain_decision(row, row["event_type"]),
         customer_ref=row["customer_ref"] or "",
@@ -231,7 +231,7 @@ def _metadata(services: Services, business_id: UUID, row: Mapping[str, Any]) -> 
     return msgspec.json.decode(opened, type=Source).metadata
 
 
-def _masked(
+def masked(
     services: Services, business_id: UUID, row: Mapping[str, Any], address_id: UUID | None
 ) -> tuple[str | None, str | None]:
     """Return the masked phone, or another masked address; nothing after an erasure."""
