@@ -10,6 +10,7 @@ import structlog
 from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from core.access.rates import RateLimitedError
 from core.api.problem_types import PROBLEMS
 from core.errors import FieldFault, ProblemError, WebhookRejectedError
 
@@ -78,6 +79,8 @@ def exception_handler(
     """Return the one place where an exception becomes an answer; it never shows a trace."""
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        if isinstance(error, RateLimitedError):
+            request.scope["state"]["rate"] = error.standing
         return _answer(problem_body(public_url, request, error), error)
 
     return answer
@@ -115,7 +118,9 @@ def problem_body(
 def _answer(body: dict[str, Any], error: Exception) -> Response[bytes]:
     status = body["status"]
     headers = {"Cache-Control": "no-store"}
-    if status in RETRY_AFTER and PROBLEMS[body["code"]].retry:
+    if isinstance(error, RateLimitedError):
+        headers["Retry-After"] = str(error.retry_after)
+    elif status in RETRY_AFTER and PROBLEMS[body["code"]].retry:
         headers["Retry-After"] = RETRY_AFTER[status]
     if status == 401:  # noqa: PLR2004 - a status is its own name
         headers["WWW-Authenticate"] = 'Bearer realm="patchbay"'

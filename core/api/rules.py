@@ -179,6 +179,7 @@ def _shown(kept: KeptRule) -> RuleOut:
         template=rule.template,
         enabled=rule.enabled,
         channels=list(rule.channels),
+        fallback_after=rule.fallback_after,
         lead=rule.lead,
         minimum_notice=rule.minimum_notice,
         quiet_hours=QuietBody(

@@ -1,7 +1,7 @@
 """The next days of a business: what will be sent, and what would stop it as things stand."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -96,7 +96,7 @@ async def list_upcoming(
             services,
             transaction,
             business,
-            until=services.clock.now() + timedelta(days=asked.days),
+            days=asked.days,
             after=after,
             limit=asked.limit + 1,
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from piccolo.table import Table
 
     from core.channels.channel import Channel
-    from core.channels.host import Host
+    from core.channels.host import Host, Template
     from core.channels.messages import Check
     from core.channels.tables import MessageLog
     from core.ids import BusinessId
@@ -219,6 +219,11 @@ class ChannelPlugin(ABC):
         async with host.begin() as transaction:
             await host.catalogue.put_connections(transaction, [account])
         return [Check(name="connected", passed=True, detail=f"{self.title} is ready.")]
+
+    def first_templates(self, business_id: BusinessId) -> Sequence[Template]:
+        """Return the templates with which a test business begins; they are usable at once."""
+        del business_id
+        return ()
 
     def message_log(self) -> type[MessageLog] | None:
         """Return the table the host keeps this channel's log in, if it has its own."""

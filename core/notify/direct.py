@@ -75,7 +75,7 @@ async def send_direct(
     Raises:
         InvalidInputError: a gate said no; the code says which. Roll the transaction back.
     """
-    now = services.clock.now()
+    now = services.clock.now() + business.ahead
     due_at = max(wanted.send_at or now, now)
     if wanted.expires_at is not None and wanted.expires_at <= due_at:
         raise _expired()
@@ -97,7 +97,7 @@ async def send_direct(
     verdicts = deciding.decide(candidates)
     if verdicts[0].reason:
         raise _refusal(verdicts[0], business, told)
-    await deciding.write(transaction, services.vault, business.id, verdicts)
+    await deciding.write(transaction, services.vault, business.id, verdicts, ahead=business.ahead)
     return verdicts[0]
 
 

@@ -182,6 +182,8 @@ class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         reason: why not, as a code; only where it was suppressed.
         notification_id: `ntf_...`, or `dec_...` where it was suppressed.
         send_at: when it goes out; only where it is scheduled.
+        followed_by: the notice on the next channel, which was decided instead.
+        fallback_of: the notice on another channel whose place this one takes.
         language: of the text; of a dry run only, like what follows.
         rendered: what the customer would read.
         checks: every gate's answer.
@@ -194,6 +196,8 @@ class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     reason: str = ""
     notification_id: str | None = ""
     send_at: datetime | None = None
+    followed_by: str = ""
+    fallback_of: str = ""
     language: str = ""
     rendered: str = ""
     checks: tuple[CheckResult, ...] = ()
@@ -247,7 +251,7 @@ def as_event(
         id=told.id,
         source=told.source,
         type=told.type,
-        time=said_at or received_at,
+        time=said_at or received_at + business.ahead,
         business_ref=business.ref,
         booking=booking,
         customer=customer,

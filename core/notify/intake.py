@@ -14,13 +14,14 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
+from core.crashpoint import crashpoint
 from core.customers.store import CustomerIn, put_customers
 from core.errors import ConflictError, InvalidInputError
 from core.ids import EVENT, NOTIFICATION, new_uuid, outward
 from core.notify import deciding, event_store, plans, rule_store, waves
-from core.notify.candidates import Notice, Person, channel_order, look_up
+from core.notify.candidates import Notice, Person, channel_order, look_up, on_each
 from core.notify.events import CUSTOMER_UPDATED, Answer
-from core.notify.following import follow
+from core.notify.readdressing import readdress
 from core.notify.rules import REMINDER, is_planned, notices
 from core.notify.timing import time_notice
 from core.notify.wording import Source
@@ -87,11 +88,13 @@ async def take_in_each(
     Raises:
         ConflictError: one of them is being taken in by another request right now.
     """
+    crashpoint("intake_started")
     for left in reversed(range(_TRIES)):
         try:
             async with services.database.business(business.id) as transaction:
                 intake = _Intake(services, business, transaction)
                 outcomes = await intake.run(events)
+                crashpoint("intake_before_commit")
             break
         except asyncpg.LockNotAvailableError as error:
             raise _running() from error
@@ -99,6 +102,7 @@ async def take_in_each(
             # Two calls that tell of the same bookings in different orders: one goes first now.
             if not left:
                 raise
+    crashpoint("intake_committed")
     services.ring.lanes(intake.woken)
     return outcomes
 
@@ -181,6 +185,7 @@ class _Intake:
         fresh = await event_store.insert(
             self.transaction, self.services.vault, self.business.id, by_key, ids
         )
+        crashpoint("intake_stored")
         old = {key: event for key, event in by_key.items() if key not in fresh}
         outcomes: dict[Key, Outcome] = {}
         outcomes |= await event_store.known(self.transaction, self.business.id, old)
@@ -198,10 +203,10 @@ class _Intake:
         """Store customers, renew plans, ask the gates about every notice, queue what passed."""
         if not events:
             return {}
-        now = self.services.clock.now()
+        now = self.services.clock.now() + self.business.ahead
         people = await self._people(events)
         changed = [people[key] for key, one in events.items() if one.type == CUSTOMER_UPDATED]
-        await follow(self.transaction, self.services, self.business, changed, self.rules)
+        await readdress(self.transaction, self.services, self.business, changed, self.rules)
         told = {
             key: plans.Told(
                 event_id=ids[key],
@@ -220,11 +225,18 @@ class _Intake:
         candidates = await look_up(self.transaction, self.services, self.business, wanted, now)
         verdicts = deciding.decide(candidates)
         await self._bring_forward(verdicts)
-        await deciding.write(self.transaction, self.services.vault, self.business.id, verdicts)
+        await deciding.write(
+            self.transaction,
+            self.services.vault,
+            self.business.id,
+            verdicts,
+            ahead=self.business.ahead,
+        )
+        crashpoint("intake_queued")
         self.woken |= {
             (self.business.id, one.candidate.notice.channel) for one in verdicts if not one.reason
         }
-        by_event: dict[UUID, list[Verdict]] = defaultdict(list)
+        by_event: dict[UUID | None, list[Verdict]] = defaultdict(list)
         for one in verdicts:
             by_event[one.candidate.notice.event_id].append(one)
         return {
@@ -284,27 +296,26 @@ class _Intake:
             if starts_at is None and plan is not None:
                 starts_at = plan.starts_at
             for rule in notices(event, self.rules, now):
-                channels = rule.channels or self.order
-                wanted.append(
-                    Notice(
-                        event=event,
-                        event_id=ids[key],
-                        rule=rule,
-                        channel=channels[0] if channels else "",
-                        person=people[key],
-                        source=self._source(event, rule, starts_at),
-                        generation=plan.generation if plan else 0,
-                        superseded=superseded,
-                        timing=time_notice(
-                            rule,
-                            starts_at,
-                            now,
-                            business_zone=ZoneInfo(self.business.timezone),
-                            customer_zone=ZoneInfo(people[key].timezone or self.business.timezone),
-                            planned=is_planned(rule, event),
-                        ),
-                    )
+                notice = Notice(
+                    event=event,
+                    event_id=ids[key],
+                    rule=rule,
+                    channel="",
+                    person=people[key],
+                    source=self._source(event, rule, starts_at),
+                    generation=plan.generation if plan else 0,
+                    superseded=superseded,
+                    fallback_after=rule.fallback_after,
+                    timing=time_notice(
+                        rule,
+                        starts_at,
+                        now,
+                        business_zone=ZoneInfo(self.business.timezone),
+                        customer_zone=ZoneInfo(people[key].timezone or self.business.timezone),
+                        planned=is_planned(rule, event),
+                    ),
                 )
+                wanted += on_each(notice, rule.channels or self.order)
         return wanted
 
     def _source(self, event: NotificationEvent, rule: Rule, starts_at: datetime | None) -> Source:

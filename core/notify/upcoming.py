@@ -18,10 +18,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from core.notify.candidates import Notice, Person, channel_order, look_up
+from core.notify import deciding
+from core.notify.candidates import Notice, Person, channel_order, look_up, on_each
 from core.notify.events import Booking, EventCustomer, NotificationEvent
 from core.notify.plans import STATES
-from core.notify.policy import judge, refusal
 from core.notify.rule_store import rules_of
 from core.notify.rules import Rule
 from core.notify.timing import Timing, time_notice
@@ -34,21 +34,22 @@ if TYPE_CHECKING:
     from core.businesses.store import BusinessRow
     from core.channels.host import Transaction
     from core.notify.candidates import Candidate
+    from core.notify.deciding import Verdict
     from core.notify.services import Services
 
 _QUEUED: Final = """
 SELECT q.*, c.ref AS customer_ref FROM (
     SELECT o.id, o.customer_id, o.channel, o.event_type, o.template_name, o.language_code,
-           o.rule_key, o.booking_ref, o.generation, o.useful_until, o.variables_sealed,
-           o.next_retry_at, substr(sha256(convert_to(
+           o.rule_key, o.booking_ref, o.generation, o.useful_until + $6 AS useful_until, o.variables_sealed,
+           o.next_retry_at + $6 AS send_at, substr(sha256(convert_to(
                CASE WHEN o.booking_ref IS NULL OR o.rule_key = '' THEN o.id::text
                     ELSE o.booking_ref || '|' || o.rule_key END, 'UTF8')), 1, 8) AS mark
     FROM notification_outbox o
     WHERE o.business_id = $1 AND o.phase IN ('waiting', 'leased') AND o.kind = 'template'
-      AND o.next_retry_at <= $2) q
+      AND o.next_retry_at + $6 <= $2) q
 JOIN customer c ON c.business_id = $1 AND c.id = q.customer_id
-WHERE (q.next_retry_at, q.mark) > ($3, $4)
-ORDER BY q.next_retry_at, q.mark LIMIT $5
+WHERE (q.send_at, q.mark) > ($3, $4)
+ORDER BY q.send_at, q.mark LIMIT $5
 """
 _BOOKINGS: Final = """
 SELECT p.booking_ref, p.generation, p.starts_at, p.customer_id, c.ref AS customer_ref, c.locale,
@@ -65,6 +66,9 @@ SELECT DISTINCT ON (e.booking_ref) e.id, e.booking_ref, e.payload_sealed FROM ev
 WHERE e.business_id = $1 AND e.booking_ref = ANY ($2) AND e.type = ANY ($3)
 ORDER BY e.booking_ref, e.booking_version DESC NULLS LAST, e.occurred_at DESC, e.id DESC
 """
+_IN_QUEUE: Final = ""
+"""Stands for the id of an event where the message is queued and its language settled."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MARK_BYTES: Final = 8
@@ -111,7 +115,7 @@ async def look_ahead(
     transaction: Transaction,
     business: BusinessRow,
     *,
-    until: datetime,
+    days: int,
     after: UUID | None,
     limit: int,
 ) -> list[Expected]:
@@ -121,16 +125,19 @@ async def look_ahead(
         services: the process's parts.
         transaction: sees the business.
         business: whose messages.
-        until: how far to look.
+        days: how far to look.
         after: the key of the last message of the page before.
         limit: how many.
     """
-    now = services.clock.now()
+    now = services.clock.now() + business.ahead
+    until = now + timedelta(days=days)
     since, mark = _unpack(after) if after else (_EPOCH, b"")
-    queued = await transaction.fetch(_QUEUED, business.id, until, since, mark, limit)
+    queued = await transaction.fetch(
+        _QUEUED, business.id, until, since, mark, limit, business.ahead
+    )
     rules = await rules_of(transaction, business.id)
     found: dict[UUID, Mapping[str, Any] | _Wish] = {
-        _pack(row["next_retry_at"], bytes(row["mark"])): row for row in queued
+        _pack(row["send_at"], bytes(row["mark"])): row for row in queued
     }
     planned = [rule for rule in rules if rule.lead is not None]
     longest = max((rule.lead for rule in planned if rule.lead), default=timedelta())
@@ -179,27 +186,37 @@ async def _judged(
     order = await channel_order(transaction, services, business)
     refs = [one.row["booking_ref"] for one in chosen.values() if isinstance(one, _Wish)]
     told = await _told(services, transaction, business, refs)
-    notices: dict[UUID, Notice] = {}
+    notices: list[Notice] = []
+    keys: dict[int, UUID] = {}
     for key, one in chosen.items():
         if not isinstance(one, _Wish):
-            notices[key] = _of_row(services, business, one)
+            wanted = [_of_row(services, business, one)]
         elif one.row["booking_ref"] in told:
-            notices[key] = _of_wish(business, one, *told[one.row["booking_ref"]], order)
-    candidates = await look_up(transaction, services, business, list(notices.values()), now)
-    expected: list[Expected] = []
-    for key, candidate in zip(notices, candidates, strict=True):
-        row = chosen[key]
-        facts = replace(candidate.facts, now=max(now, candidate.facts.due_at))
-        if not isinstance(row, _Wish) and candidate.language != row["language_code"]:
-            facts = replace(facts, template_found=False)  # begin takes no other language
-        reason = refusal(judge(facts))
-        expected.append(_expected(key, row, candidate, reason))
-    return expected
+            notice = _of_wish(business, one, *told[one.row["booking_ref"]])
+            wanted = on_each(notice, one.rule.channels or order)
+        else:
+            continue
+        notices += wanted
+        keys |= {id(notice): key for notice in wanted}
+    candidates = await look_up(transaction, services, business, notices, now)
+    verdicts = deciding.decide([_at_its_time(one, now) for one in candidates])
+    # A channel that says no passes a notice on: the last word counts.
+    last = {keys[id(one.candidate.notice)]: one for one in verdicts}
+    return [_expected(key, chosen[key], one) for key, one in last.items()]
 
 
-def _expected(
-    key: UUID, one: Mapping[str, Any] | _Wish, candidate: Candidate, reason: str
-) -> Expected:
+def _at_its_time(candidate: Candidate, now: datetime) -> Candidate:
+    """Move the clock of a candidate to its due time; begin takes no other language than asked."""
+    facts, event = candidate.facts, candidate.notice.event
+    found = facts.template_found
+    if event.id == _IN_QUEUE:
+        found = found and candidate.language in candidate.notice.rule.languages
+    due_at = max(now, facts.due_at)
+    return replace(candidate, facts=replace(facts, now=due_at, template_found=found))
+
+
+def _expected(key: UUID, one: Mapping[str, Any] | _Wish, verdict: Verdict) -> Expected:
+    candidate = verdict.candidate
     notice = candidate.notice
     row = one.row if isinstance(one, _Wish) else one
     booking = notice.source.booking
@@ -215,7 +232,7 @@ def _expected(
         starts_at=booking.starts_at if booking else None,
         notification_id=None if isinstance(one, _Wish) else row["id"],
         address_id=candidate.address_id,
-        reason=reason,
+        reason=verdict.reason,
     )
 
 
@@ -237,20 +254,15 @@ async def _told(
 
 
 def _of_wish(
-    business: BusinessRow,
-    wish: _Wish,
-    event_id: UUID,
-    event: NotificationEvent,
-    order: Sequence[str],
+    business: BusinessRow, wish: _Wish, event_id: UUID, event: NotificationEvent
 ) -> Notice:
     row, rule = wish.row, wish.rule
     booking = event.booking or Booking(ref=row["booking_ref"])
-    channels = rule.channels or order
     return Notice(
         event=event,
         event_id=event_id,
         rule=rule,
-        channel=channels[0] if channels else "",
+        channel="",
         person=Person(id=row["customer_id"], locale=row["locale"], timezone=row["timezone"]),
         source=Source(
             business_name=business.name,
@@ -276,10 +288,10 @@ def _of_row(services: Services, business: BusinessRow, row: Mapping[str, Any]) -
     ref = row["booking_ref"]
     return Notice(
         event=NotificationEvent(
-            id="",
+            id=_IN_QUEUE,
             source="",
             type=row["event_type"],
-            time=row["next_retry_at"],
+            time=row["send_at"],
             business_ref=business.ref,
             customer=customer,
             booking=Booking(ref=ref) if ref else None,
@@ -294,7 +306,7 @@ def _of_row(services: Services, business: BusinessRow, row: Mapping[str, Any]) -
         channel=row["channel"],
         person=Person(id=row["customer_id"], locale=row["language_code"], timezone=None),
         source=source,
-        timing=Timing(due_at=row["next_retry_at"], useful_until=row["useful_until"]),
+        timing=Timing(due_at=row["send_at"], useful_until=row["useful_until"]),
         generation=row["generation"],
     )
 
