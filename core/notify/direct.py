@@ -23,6 +23,7 @@ from core.notify.wording import Source, language_chain, meaning
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from uuid import UUID
 
     from core.businesses.store import BusinessRow
     from core.channels.host import Transaction
@@ -86,10 +87,11 @@ async def send_direct(
         business.id,
         [CustomerIn(ref=told.id, phone=told.phone, email=told.email)],
     )
-    notice = _notice(business, wanted, stored, due_at, now)
+    event_id = new_uuid()
+    notice = _notice(business, wanted, stored, event_id, due_at, now)
     key = (notice.event.source, notice.event.id)
     await event_store.insert(
-        transaction, services.vault, business.id, {key: notice.event}, {key: notice.event_id}
+        transaction, services.vault, business.id, {key: notice.event}, {key: event_id}
     )
     await event_store.name_customers(transaction, business.id, {key: stored.id})
     candidates = await look_up(transaction, services, business, [notice], now)
@@ -105,10 +107,10 @@ def _notice(
     business: BusinessRow,
     wanted: Request,
     stored: CustomerOut,
+    event_id: UUID,
     due_at: datetime,
     now: datetime,
 ) -> Notice:
-    event_id = new_uuid()
     customer = EventCustomer(
         id=stored.ref,
         first_name=stored.name.get("first_name"),

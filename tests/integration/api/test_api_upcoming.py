@@ -186,3 +186,22 @@ async def test_a_foreign_business_has_no_next_days(salon: Api, key: str) -> None
     made_up = "Af" + "_" * 21
     answer = await salon.call("GET", f"{PATH}?cursor={made_up}", key="bound")
     assert answer.status_code in {200, 422}
+
+
+async def test_a_moved_clock_is_looked_ahead_from(salon: Api) -> None:
+    """Of a test business three days ahead, the next days are those of its own clock."""
+    run = salon.superuser.execute
+    await run("SET session_replication_role = replica")  # the mode of a business never changes
+    await run("UPDATE business SET mode = 'test', clock_ahead_seconds = 3 * 86400")
+    await run("RESET session_replication_role")
+    start = SOON + timedelta(days=2)
+    await book(salon, start)
+    assert await coming(salon, "days=1") == []
+    found = await coming(salon, "days=4")
+    assert [datetime.fromisoformat(one["send_at"]) for one in found] == [
+        start - timedelta(hours=24),
+        start - timedelta(hours=2),
+    ]
+    assert {one["outcome"] for one in found} == {"scheduled"}
+    rows = await salon.superuser.fetch(QUEUED)
+    assert rows[0]["next_retry_at"] == start - timedelta(days=4)
