@@ -6,6 +6,8 @@ UV ?= uv
 ARGS ?=
 ONCE ?=
 RESET ?=
+REPEAT ?= 1
+SEED ?=
 
 BOOTSTRAP = "$(PYTHON)" deploy/bootstrap.py
 BIN = .venv/bin
@@ -14,10 +16,10 @@ RUN = $(BIN)/python -m
 DEMO_FLAGS = $(if $(filter-out 0,$(ONCE)),--once) $(if $(filter-out 0,$(RESET)),--reset)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check bench exam browser clean lock audit wheel environment dev-environment
+.PHONY: help demo dev test check bench exam exam-mutants browser clean lock audit wheel environment dev-environment
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo "  PYTHON=python3.12 chooses the Python, ARGS=... goes on to pytest, bench and exam"
 
 environment:
@@ -32,11 +34,11 @@ demo: environment ## Run the product with a simulated provider (ONCE=1: end by i
 dev: dev-environment ## Run web and worker, restarted whenever the code changes
 	@$(RUN) watchfiles --filter python "$(BIN)/patchbay all $(ARGS)" core plugins admin tasks
 
-# Journeys and faults measure real processes, so they run alone, after the rest.
+# Journeys and the exam measure real processes, so they run alone, after the rest.
 test: dev-environment ## Run all tests (ARGS="-k words" runs some)
 ifeq ($(strip $(ARGS)),)
-	@$(RUN) pytest -q -n 2 --ignore=tests/journeys --ignore=tests/faults
-	@$(RUN) pytest -q tests/journeys tests/faults
+	@$(RUN) pytest -q -n 2 --ignore=tests/journeys --ignore=tests/exam
+	@$(RUN) pytest -q tests/journeys tests/exam
 else
 	@$(RUN) pytest $(ARGS)
 endif
@@ -54,8 +56,11 @@ check: dev-environment ## Look at style, types, layers, house rules and the lock
 bench: dev-environment ## Measure on this machine
 	@$(RUN) bench $(ARGS)
 
-exam: dev-environment ## Run the hard tests: crashes, floods, hostile input
-	@$(RUN) pytest -q tests/faults $(ARGS)
+exam: dev-environment ## Sit the exam at its written sizes (REPEAT=50, SEED=..., ARGS="-k a04")
+	@EXAM_SIZE=full EXAM_REPEAT="$(REPEAT)" EXAM_SEED="$(SEED)" $(RUN) pytest -q tests/exam $(ARGS)
+
+exam-mutants: dev-environment ## Take one safeguard away at a time; each must be noticed
+	@$(BIN)/python tests/support/exam_mutants.py $(ARGS)
 
 browser: dev-environment ## Run the browser tests; fails where there is no Chromium
 	@PATCHBAY_REQUIRE_BROWSER=1 $(RUN) pytest tests/browser $(ARGS)

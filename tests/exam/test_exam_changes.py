@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
+from core.ids import NOTIFICATION, outward
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -119,8 +121,6 @@ def stale(
 
 def outward_of(key: Any) -> str:
     """Return a message's id as callers see it."""
-    from core.ids import NOTIFICATION, outward
-
     return outward(NOTIFICATION, key)
 
 

@@ -180,6 +180,6 @@ def test_a06_killed_in_the_middle_of_a_batch(
 ) -> None:
     """Some sent, some begun, the rest claimed: each ends once or says that it is in doubt."""
     sitting = look(town, aftermath, "A06", sit)
-    assert 0 < aftermath.sent_at_death
+    assert aftermath.sent_at_death > 0
     sitting.figures |= {"sent_at_death": aftermath.sent_at_death, "unbegun": aftermath.unbegun}
     assert sitting.verdict.accepted + sitting.verdict.unconfirmed >= sitting.verdict.promised

@@ -1,4 +1,4 @@
-"""Caps, storms, suspension and the kill switch, by the provider's journal (exam E05-E07, E09, N03)."""
+"""Caps, storms, suspension and the kill switch (exam E05-E07, E09, N03)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def memory_of(process: Process) -> int:
 
 
 def test_e05_a_storm_at_the_provider(town: ExamTown, sit: Callable[..., Sitting]) -> None:
-    """Half of all calls refused, some lost, some reset, all slow: nothing lost, nothing doubled."""
+    """Half of all calls refused, some lost or reset, all slow: nothing lost or doubled."""
     size = town.plan.size("E05")
     sitting = sit("E05", **size)
     for _ in sitting.repeats():
@@ -49,7 +49,7 @@ def test_e05_a_storm_at_the_provider(town: ExamTown, sit: Callable[..., Sitting]
         town.rules(storm | {"news": [[2000, "sent"]]})
         town.fill(tenant, size["messages"])
         sockets = 0
-        ends_at = time.monotonic() + 400
+        ends_at = time.monotonic() + town.at_most(200)
         while town.count(tenant, "phase IN ('waiting', 'leased', 'in_flight')"):
             assert time.monotonic() < ends_at, "the storm's backlog does not drain"
             sockets = max(sockets, town.ask("state")["open"])
@@ -71,7 +71,7 @@ def test_e05_a_storm_at_the_provider(town: ExamTown, sit: Callable[..., Sitting]
 def test_e06_e07_caps_hold_in_every_window_whatever_happens(
     town: ExamTown, sit: Callable[..., Sitting]
 ) -> None:
-    """Workers killed, Redis flushed, clocks moved: no window exceeds its cap, and caps are used."""
+    """Workers killed, Redis flushed, a clock moved: no window exceeds its cap; caps are used."""
     size = town.plan.size("E06")
     sitting = sit("E06", **size)
     also = sit("E07", **size)
@@ -179,8 +179,7 @@ def a_minute_passes(town: ExamTown, tenant: Tenant) -> None:
     with town.sql.transaction():
         for table, column in (("lane", "refilled_at"), ("lane_health", "probe_at")):
             town.sql.execute(
-                f"UPDATE {table} SET {column} = {column} - interval '61 s' "
-                "WHERE business_id = %s",
+                f"UPDATE {table} SET {column} = {column} - interval '61 s' WHERE business_id = %s",
                 (tenant.id,),
             )
 

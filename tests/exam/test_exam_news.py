@@ -1,4 +1,4 @@
-"""The provider's news: in any order, again, in bulk, damaged, and of others (exam D01, D03-D06)."""
+"""News: in any order, again, in bulk, damaged, and of others (exam D01, D03-D06)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def orders() -> list[tuple[str, ...]]:
 def test_d01_every_order_of_statuses_ends_the_same(
     town: ExamTown, sit: Callable[..., Sitting]
 ) -> None:
-    """All orders, each piece of news three times: the highest rank, the earliest times, no loss."""
+    """All orders, each three times over: the highest rank, the earliest times."""
     cases = orders()
     sitting = sit("D01", orders=len(cases), copies=3)
     for _ in sitting.repeats():
@@ -126,18 +126,14 @@ def test_d03_a_replayed_webhook_has_no_second_effect(
         applied(town)
         after_one = updates(town, tenant)
         for age in ("1 second", "1 hour", "8 days"):
-            town.sql.execute(
-                f"UPDATE inbox_dedupe SET seen_at = seen_at - interval '{age}'"
-            )
+            town.sql.execute(f"UPDATE inbox_dedupe SET seen_at = seen_at - interval '{age}'")
             post(town, body)
             applied(town)
         assert updates(town, tenant) == after_one
         sitting.passes(town.judge(tenant))
 
 
-def test_d04_thousands_of_updates_in_one_call(
-    town: ExamTown, sit: Callable[..., Sitting]
-) -> None:
+def test_d04_thousands_of_updates_in_one_call(town: ExamTown, sit: Callable[..., Sitting]) -> None:
     """One call of up to three megabytes: stored, answered, applied, none lost."""
     size = town.plan.size("D04")
     sitting = sit("D04", **size)
@@ -172,7 +168,7 @@ def four_each(messages: Sequence[tuple[str, str]]) -> list[Told]:
 def test_d05_one_bad_item_costs_the_others_nothing(
     town: ExamTown, sit: Callable[..., Sitting]
 ) -> None:
-    """A damaged item among many: the others are applied, it is counted by name, 200 is answered."""
+    """A damaged item among many: the others are applied, it is counted by name."""
     size = town.plan.size("D04")
     sitting = sit("D05", **size)
     for _ in sitting.repeats():

@@ -13,7 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).parents[2]
 MIGRATION = '''"""A safeguard is taken away."""
@@ -114,7 +114,8 @@ MUTANTS = (
         "revocation-wait",
         "a no is acknowledged while a message is on its way",
         "core/consent/revocation.py",
-        "        if in_flight == 0 or clock.monotonic() >= ends_at:\n            return in_flight\n",
+        "        if in_flight == 0 or clock.monotonic() >= ends_at:\n"
+        "            return in_flight\n",
         "        return 0\n",
         ("test_exam_consent.py::test_c02_a_no_between_any_two_steps",),
     ),
@@ -168,7 +169,7 @@ def sit(project: Path, tests: tuple[str, ...]) -> list[str]:
     )  # fmt: skip
     if not report.exists():
         raise BrokenError(done.stdout[-2000:] + done.stderr[-2000:])
-    cases = list(ElementTree.parse(report).iter("testcase"))  # noqa: S314 - our own file
+    cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - our own file
     if not cases or any(case.find("error") is not None for case in cases):
         raise BrokenError(done.stdout[-3000:])
     return [case.get("name", "") for case in cases if case.find("failure") is not None]

@@ -136,7 +136,7 @@ def _become(told: dict[str, Any]) -> None:
         sys.argv = told["argv"]
         if step := os.environ.pop("EXAM_CLOCK_STEP", ""):
             _step_clock(*map(float, step.split(":")))
-        from core.cli import main
+        from core.cli import main  # noqa: PLC0415 - the environment stands only now
 
         status = main() or 0
     except SystemExit as error:
@@ -149,7 +149,7 @@ def _become(told: dict[str, Any]) -> None:
 
 def _step_clock(seconds: float, after: float) -> None:
     """Let this process believe, from some seconds on, that its host's clock was moved."""
-    import core.clock
+    import core.clock  # noqa: PLC0415 - only in the process whose clock it is
 
     real, jumps_at = core.clock.datetime, time.monotonic() + after
 
