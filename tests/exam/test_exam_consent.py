@@ -124,6 +124,8 @@ def cut_and_kill(town: ExamTown, tenant: Tenant, proxy: CutProxy, relayed: dict[
         town.until(lambda: len(town.taken(tenant)) > seen, 5)
     for worker in workers:
         worker.kill()
+    # A no is acknowledged only when the leases of the dead have ended.
+    town.end_leases()
     town.workers(1)
 
 
