@@ -18,6 +18,7 @@ from core.crashpoint import crashpoint
 from core.errors import NotFoundError, PermissionDeniedError
 from core.ids import new_uuid
 from core.notify.services import Services
+from core.outbox.sealing import sealing_context
 
 _KEPT_OUT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -71,9 +72,7 @@ async def take_webhook(slug: FromPath[str], request: Call, services: Lent) -> Re
     crashpoint("hook_verified")
     row_id = new_uuid()
     # The body is of no business yet: one call may bring news of many.
-    sealed = services.vault.seal(
-        body, context=("provider_inbox", "body_sealed", slug, str(row_id))
-    )
+    sealed = services.vault.seal(body, context=sealing_context(slug, row_id))
     async with services.database.engine() as transaction:
         await transaction.execute(
             """

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
+import pytest
 from exam_proxy import CutProxy
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-import pytest
+pytestmark = pytest.mark.alone
 
 
 def revoke(town: ExamTown, consent_id: str) -> tuple[int, float]:

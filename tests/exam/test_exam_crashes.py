@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
+pytestmark = pytest.mark.alone
+
 HELD = {"acts": [{"act": "accept"}], "hold": True}
 SETTLES_SECONDS = 5.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from exam_proxy import CutProxy
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-import pytest
+pytestmark = pytest.mark.alone
 
 SAFE = ("temporary-failure", "throttled")
 

@@ -6,6 +6,7 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import pytest
 import redis
 from exam_ledger import WINDOW_SECONDS, over_cap
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
     from fixture_town import Process
+
+pytestmark = pytest.mark.alone
 
 SLOTS_PER_BUSINESS = 16
 SOCKETS = 80

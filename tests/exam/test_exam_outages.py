@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
+import pytest
 import redis
 from fixture_postgres import other_binaries
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from fixture_exam import Sitting
 
     from core.embedded import EmbeddedDatabase
+
+pytestmark = pytest.mark.alone
 
 BELT = (781_003, 2)
 """The lock of the duty that wakes sleeping lanes: who holds it keeps every worker from it."""
