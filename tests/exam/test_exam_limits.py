@@ -194,7 +194,7 @@ def test_n03_a_pause_stops_new_sends_within_a_second(
     sitting = sit("N03", messages=80)
     for _ in sitting.repeats():
         town.workers(2)
-        tenant = town.tenant(per_minute=600)
+        tenant = town.tenant(per_minute=120)
         town.rules({"before_ms": [20, 60]})
         town.fill(tenant, 75)
         town.until(lambda: len(town.taken(tenant)) >= 14)
@@ -207,6 +207,9 @@ def test_n03_a_pause_stops_new_sends_within_a_second(
         time.sleep(3.0)
         assert len(town.taken(tenant)) == paused_at
         answer = town.api("POST", f"/v1/businesses/{tenant.ref}/resume")
+        assert answer.status_code == 200, answer.text
+        limits = {"per_minute": 60_000, "per_recipient_day": 1000, "per_day": 1000}
+        answer = town.api("PUT", f"/v1/businesses/{tenant.ref}/limits", json=limits)
         assert answer.status_code == 200, answer.text
         town.rest(tenant)
         verdict = town.judge(tenant)
