@@ -17,7 +17,7 @@ async def judge(transaction: Transaction, business_id: UUID, channel: str) -> st
     """Bring a lane to what the catalogue says of its accounts; call it where that changes.
 
     Returns:
-        `stopped`, `warned` or `good` at a change, else nothing. The database raises the alert.
+        `stopped`, `warned` or `good` at a change, else nothing.
     """
     became: str | None = await transaction.fetchval(
         "SELECT became FROM lane_judge_quality($1, $2)", business_id, channel
