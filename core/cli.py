@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "limits": "core.commands.limiting:limits",
     "pause": "core.commands.limiting:pause",
     "resume": "core.commands.limiting:resume",
+    "alert": "core.commands.alerts:alert",
     "template": "core.commands.connecting:template",
     "plugin": "core.commands.looking:plugin",
     "config": "core.commands.looking:config",

@@ -8,8 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from fixture_house import process_environment
+
+from core.ids import ALERT, outward
 
 if TYPE_CHECKING:
     from fixture_postgres import FreshDatabase
@@ -281,3 +284,32 @@ async def test_limits_and_the_kill_switch(migrated_database: FreshDatabase) -> N
     assert all_of_it.out == "Paused: every business.\n"
     assert strange.status == 1
     assert "There is no channel 'pigeon'" in strange.err
+
+
+async def test_alerts(migrated_database: FreshDatabase, superuser: Any) -> None:
+    """Listed with what to do, taken on, ended; what is over is shown on demand; both audited."""
+    run(migrated_database, ADD)
+    row_id = await superuser.fetchval(
+        "INSERT INTO alert (business_id, kind, subject) "
+        "SELECT id, 'quality-low', 'whatsapp:1' FROM business RETURNING id"
+    )
+    one = outward(ALERT, row_id)
+    listed, taken, ended, none, history, strange = run(
+        migrated_database,
+        ("alert", "list", *BUSINESS, "--json"),
+        ("alert", "ack", one),
+        ("alert", "resolve", one, "--json"),
+        ("alert", "list", "--json"),
+        ("alert", "list", "--all", "--json"),
+        ("alert", "ack", outward(ALERT, UUID(int=1))),
+    )
+    [shown] = listed.answer
+    assert (shown["id"], shown["severity"], shown["state"]) == (one, "critical", "open")
+    assert shown["action"]
+    assert taken.out == "quality-low: acked.\n"
+    assert ended.answer == {"id": one, "state": "resolved", "acknowledged_by": "cli"}
+    assert none.answer == []
+    assert [old["state"] for old in history.answer] == ["resolved"]
+    assert strange.status == 1
+    actions = await superuser.fetch("SELECT action FROM audit_log WHERE action LIKE 'alert.%'")
+    assert sorted(row["action"] for row in actions) == ["alert.acknowledge", "alert.resolve"]

@@ -39,6 +39,7 @@ EXPECTED = {
     "limits": (),
     "pause": (),
     "resume": (),
+    "alert": ("list", "ack", "resolve"),
     "template": ("set",),
     "plugin": ("list",),
     "config": ("check", "show"),
