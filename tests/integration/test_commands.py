@@ -8,8 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from fixture_house import process_environment
+
+from core.ids import ALERT, outward
 
 if TYPE_CHECKING:
     from fixture_postgres import FreshDatabase
@@ -168,6 +171,32 @@ def test_consents(migrated_database: FreshDatabase) -> None:
     assert unknown.err == "salone-aurora has no customer 'c-2'.\n"
 
 
+def test_consents_from_a_file(migrated_database: FreshDatabase, tmp_path: Path) -> None:
+    """Good lines are written at once, bad ones listed; rehearsed it writes nothing, again 0."""
+    file = tmp_path / "people.csv"
+    head = "customer_id;channel;source;granted_at;text_version;proof_reference;phone\n"
+    good = "c-1;console;web;2026-10-01T09:30:00Z;en-v1;form/1;333 123 4567\n"
+    file.write_text(head + good + good.replace("web", "hearsay").replace("c-1", "c-2"))
+    strange = tmp_path / "people.xls"
+    strange.write_text("x")
+    command = ("consent", "import", str(file), *BUSINESS)
+    _, rehearsed, first, again, wrong = run(
+        migrated_database,
+        ADD,
+        (*command, "--dry-run"),
+        (*command, "--json"),
+        (*command, "--json"),
+        ("consent", "import", str(strange), *BUSINESS),
+    )
+    assert rehearsed.status == first.status == again.status == wrong.status == 1
+    assert rehearsed.out.startswith("Would be: 1 added, 0 unchanged, 0 overruled, 1 bad.")
+    assert "3     source  Wanted is one of web, app, whatsapp and paper." in rehearsed.out
+    assert first.answer["result"] == {"added": 1, "unchanged": 0, "overruled": 0, "bad": 1}
+    assert first.answer["faults"] == [{"line": 3, "field": "source", "code": "invalid"}]
+    assert again.answer["result"] == {"added": 0, "unchanged": 1, "overruled": 0, "bad": 1}
+    assert ".ndjson" in wrong.err
+
+
 async def test_templates(migrated_database: FreshDatabase, superuser: Any) -> None:
     """A template is kept for a channel without a provider, and refused where there is one."""
     _, made, refused, strange = run(
@@ -255,3 +284,32 @@ async def test_limits_and_the_kill_switch(migrated_database: FreshDatabase) -> N
     assert all_of_it.out == "Paused: every business.\n"
     assert strange.status == 1
     assert "There is no channel 'pigeon'" in strange.err
+
+
+async def test_alerts(migrated_database: FreshDatabase, superuser: Any) -> None:
+    """Listed with what to do, taken on, ended; what is over is shown on demand; both audited."""
+    run(migrated_database, ADD)
+    row_id = await superuser.fetchval(
+        "INSERT INTO alert (business_id, kind, subject) "
+        "SELECT id, 'quality-low', 'whatsapp:1' FROM business RETURNING id"
+    )
+    one = outward(ALERT, row_id)
+    listed, taken, ended, none, history, strange = run(
+        migrated_database,
+        ("alert", "list", *BUSINESS, "--json"),
+        ("alert", "ack", one),
+        ("alert", "resolve", one, "--json"),
+        ("alert", "list", "--json"),
+        ("alert", "list", "--all", "--json"),
+        ("alert", "ack", outward(ALERT, UUID(int=1))),
+    )
+    [shown] = listed.answer
+    assert (shown["id"], shown["severity"], shown["state"]) == (one, "critical", "open")
+    assert shown["action"]
+    assert taken.out == "quality-low: acked.\n"
+    assert ended.answer == {"id": one, "state": "resolved", "acknowledged_by": "cli"}
+    assert none.answer == []
+    assert [old["state"] for old in history.answer] == ["resolved"]
+    assert strange.status == 1
+    actions = await superuser.fetch("SELECT action FROM audit_log WHERE action LIKE 'alert.%'")
+    assert sorted(row["action"] for row in actions) == ["alert.acknowledge", "alert.resolve"]

@@ -66,9 +66,8 @@ async def seed(api: Api) -> None:
             sealed,
         )
     await run(
-        "INSERT INTO alert (id, business_id, kind, subject) VALUES ($1, $2, 'quality', 'example')",
+        "INSERT INTO alert (id, kind, subject) VALUES ($1, 'webhook-not-applied', 'whatsapp')",
         examples.ALERT_UUID,
-        api.own.id,
     )
     for other, status, phase, reason in (
         (examples.FAILED_UUID, "failed", "final", "retries-exhausted"),
@@ -177,6 +176,9 @@ async def test_every_callback_is_described(api: Api) -> None:
     for kind, methods in told.items():
         [operation] = methods.values()
         assert operation["summary"] == KINDS[kind]
+        [content] = operation["requestBody"]["content"].values()
+        [example] = content["examples"].values()
+        assert example["value"]["type"] == kind
         assert {one["name"] for one in operation["parameters"]} == {
             "webhook-id",
             "webhook-timestamp",
