@@ -6,6 +6,8 @@ UV ?= uv
 ARGS ?=
 ONCE ?=
 RESET ?=
+REPEAT ?= 1
+SEED ?=
 
 BOOTSTRAP = "$(PYTHON)" deploy/bootstrap.py
 BIN = .venv/bin
@@ -14,10 +16,10 @@ RUN = $(BIN)/python -m
 DEMO_FLAGS = $(if $(filter-out 0,$(ONCE)),--once) $(if $(filter-out 0,$(RESET)),--reset)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check bench exam browser clean lock audit wheel environment dev-environment
+.PHONY: help demo dev test check bench exam exam-mutants browser clean lock audit wheel environment dev-environment
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo "  PYTHON=python3.12 chooses the Python, ARGS=... goes on to pytest, bench and exam"
 
 environment:
@@ -32,7 +34,8 @@ demo: environment ## Run the product with a simulated provider (ONCE=1: end by i
 dev: dev-environment ## Run web and worker, restarted whenever the code changes
 	@$(RUN) watchfiles --filter python "$(BIN)/patchbay all $(ARGS)" core plugins admin tasks
 
-# Much of a journey is waiting, so there are more workers than cores; what measures a time runs alone, afterwards.
+# Much of a journey is waiting, so there are more workers than cores; what measures a time, and the
+# exam with its one town, run alone, afterwards.
 test: dev-environment ## Run all tests (ARGS="-k words" runs some)
 ifeq ($(strip $(ARGS)),)
 	@$(RUN) pytest -q -n 3 --dist worksteal -m "not alone"
@@ -54,8 +57,11 @@ check: dev-environment ## Look at style, types, layers, house rules and the lock
 bench: dev-environment ## Measure on this machine
 	@$(RUN) bench $(ARGS)
 
-exam: dev-environment ## Run the hard tests: crashes, floods, hostile input
-	@$(RUN) pytest -q tests/faults $(ARGS)
+exam: dev-environment ## Sit the exam at its written sizes (REPEAT=50, SEED=..., ARGS="-k a04")
+	@EXAM_SIZE=full EXAM_REPEAT="$(REPEAT)" EXAM_SEED="$(SEED)" $(RUN) pytest -q tests/exam $(ARGS)
+
+exam-mutants: dev-environment ## Take one safeguard away at a time; each must be noticed
+	@$(BIN)/python tests/support/exam_mutants.py $(ARGS)
 
 browser: dev-environment ## Run the browser tests; fails where there is no Chromium
 	@PATCHBAY_REQUIRE_BROWSER=1 $(RUN) pytest tests/browser $(ARGS)

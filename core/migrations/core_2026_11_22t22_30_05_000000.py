@@ -1,4 +1,4 @@
-"""Callbacks of fallbacks and quality stops, and the sandbox's clock."""
+"""Callbacks of fallbacks, and the sandbox's clock."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from core.walls import run_script
 
 ID = "2026-11-22T22:30:05:000000"
 VERSION = "1.38.0"
-DESCRIPTION = "What is told of fallbacks and quality stops"
+DESCRIPTION = "What is told of fallbacks"
 
 SCRIPTS = Path(__file__).parent / "sql"
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
+import pytest
 from exam_proxy import CutProxy
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-import pytest
+pytestmark = pytest.mark.alone
 
 
 def revoke(town: ExamTown, consent_id: str) -> tuple[int, float]:
@@ -113,9 +114,7 @@ def test_c01_nothing_is_sent_after_the_acknowledged_no(
         proxy.close()
 
 
-def cut_and_kill(
-    town: ExamTown, tenant: Tenant, proxy: CutProxy, relayed: dict[str, str]
-) -> None:
+def cut_and_kill(town: ExamTown, tenant: Tenant, proxy: CutProxy, relayed: dict[str, str]) -> None:
     """Cut the workers' connections, then kill one worker after the other in the middle of work."""
     workers = [town.worker(**relayed), town.worker(**relayed)]
     town.until(lambda: len(town.taken(tenant)) > 0)
@@ -126,6 +125,8 @@ def cut_and_kill(
         town.until(lambda: len(town.taken(tenant)) > seen, 5)
     for worker in workers:
         worker.kill()
+    # A no is acknowledged only when the leases of the dead have ended.
+    town.end_leases()
     town.workers(1)
 
 
@@ -185,7 +186,7 @@ def test_c02_a_no_between_any_two_steps(town: ExamTown, sit: Callable[..., Sitti
 def test_c02_an_intake_that_saw_a_yes_and_commits_late(
     town: ExamTown, sit: Callable[..., Sitting]
 ) -> None:
-    """Intake decided with a yes and stands still: the no waits for it, and cancels what it left."""
+    """Intake saw a yes and stands still: the no waits for it, and cancels what it left."""
     sitting = sit("C02", cell="intake")
     for _ in sitting.repeats():
         town.workers(0)
@@ -234,10 +235,8 @@ def test_c02_a_retry_after_the_no_is_not_begun(
         assert [row.reason for row in town.rows(tenant).values()] == ["consent-revoked"]
 
 
-def test_c03_a_no_while_the_provider_hangs(
-    town: ExamTown, sit: Callable[..., Sitting]
-) -> None:
-    """New sends are refused at once; what is on its way is waited for, and said to be on its way."""
+def test_c03_a_no_while_the_provider_hangs(town: ExamTown, sit: Callable[..., Sitting]) -> None:
+    """New sends are refused at once; what is on its way is waited for."""
     size = town.plan.size("C03")
     sitting = sit("C03", **size)
     for _ in sitting.repeats():
@@ -255,8 +254,9 @@ def test_c03_a_no_while_the_provider_hangs(
             # The no holds at once, long before its answer.
             town.until(
                 lambda: (
-                    town.post(town.event(tenant, f"n-{time.monotonic_ns()}"))
-                    .json()["decisions"][0]["outcome"]
+                    town.post(town.event(tenant, f"n-{time.monotonic_ns()}")).json()["decisions"][
+                        0
+                    ]["outcome"]
                     == "suppressed"
                 ),
                 5,

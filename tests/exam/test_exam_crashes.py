@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
+pytestmark = pytest.mark.alone
+
 HELD = {"acts": [{"act": "accept"}], "hold": True}
 SETTLES_SECONDS = 5.0
 
@@ -180,6 +182,6 @@ def test_a06_killed_in_the_middle_of_a_batch(
 ) -> None:
     """Some sent, some begun, the rest claimed: each ends once or says that it is in doubt."""
     sitting = look(town, aftermath, "A06", sit)
-    assert 0 < aftermath.sent_at_death
+    assert aftermath.sent_at_death > 0
     sitting.figures |= {"sent_at_death": aftermath.sent_at_death, "unbegun": aftermath.unbegun}
     assert sitting.verdict.accepted + sitting.verdict.unconfirmed >= sitting.verdict.promised

@@ -9,12 +9,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exam_town import ExamTown
     from fixture_exam import Sitting
+
+pytestmark = pytest.mark.alone
 
 INTAKE = (
     "intake_started",

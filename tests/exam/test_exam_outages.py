@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
+import pytest
+import redis
 from fixture_postgres import other_binaries
 
 from core import embedded
@@ -18,10 +20,13 @@ from core.embedded_server import find_cluster
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.embedded import EmbeddedDatabase
     from exam_tenants import Tenant
     from exam_town import ExamTown
     from fixture_exam import Sitting
+
+    from core.embedded import EmbeddedDatabase
+
+pytestmark = pytest.mark.alone
 
 BELT = (781_003, 2)
 """The lock of the duty that wakes sleeping lanes: who holds it keeps every worker from it."""
@@ -107,10 +112,8 @@ def first_after(town: ExamTown, tenant: Tenant, moment: float) -> float | None:
     return min((one.at for one in town.taken(tenant) if one.at > moment), default=None)
 
 
-def test_a11_redis_killed_flushed_and_gone(
-    town: ExamTown, sit: Callable[..., Sitting]
-) -> None:
-    """Nothing that must not be lost is in Redis: flushed, killed, gone, everything arrives once."""
+def test_a11_redis_killed_flushed_and_gone(town: ExamTown, sit: Callable[..., Sitting]) -> None:
+    """Nothing that must stay is in Redis: flushed, killed, gone, everything arrives once."""
     size = town.plan.size("A11")
     sitting = sit("A11", **size)
     for _ in sitting.repeats():
@@ -134,10 +137,34 @@ def test_a11_redis_killed_flushed_and_gone(
         assert verdict.accepted == verdict.promised == gone + share
 
 
+def test_a11_processes_start_while_redis_is_gone(
+    town: ExamTown, sit: Callable[..., Sitting]
+) -> None:
+    """Web and worker start without Redis and deliver; they go on when it is back."""
+    sitting = sit("A11", cell="start")
+    for _ in sitting.repeats():
+        town.workers(0)
+        town.redis.kill()
+        tenant = town.tenant()
+        [door] = town.webs_at({1: ""})
+        town.workers(1)
+        answer = town.post(town.event(tenant, "b-1"), door)
+        assert answer.status_code == 202, answer.text
+        town.promise(tenant, answer)
+        town.rest(tenant)
+        town.redis.start()
+        town.book(tenant, "b-2")
+        town.rest(tenant)
+        verdict = town.judge(tenant)
+        sitting.passes(verdict)
+        assert verdict.accepted == 2
+        door.stop()
+        assert door.popen.returncode == 0, door.log.read_text()[-2000:]
+        town.doors.pop(1)
+
+
 def flush(town: ExamTown) -> None:
     """Empty Redis."""
-    import redis
-
     with redis.Redis(port=town.redis.port) as connection:
         connection.flushall()
 
@@ -177,7 +204,7 @@ def test_a11_a_message_is_woken_and_not_swept_up(
 def test_a11_an_event_during_a_claim_does_not_fall_asleep(
     town: ExamTown, sit: Callable[..., Sitting]
 ) -> None:
-    """A claim stands still having looked, an event is stored meanwhile: it is sent all the same."""
+    """A claim stands still, an event is stored meanwhile: it is sent all the same."""
     sitting = sit("A11", cell="claim")
     for _ in sitting.repeats():
         town.workers(0)

@@ -6,11 +6,15 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exam_town import ExamTown
     from fixture_exam import Sitting
+
+pytestmark = pytest.mark.alone
 
 
 def test_a12_a_worker_that_slept_past_its_lease_changes_nothing(

@@ -137,7 +137,7 @@ def _judge_intake(verdict: Verdict, intake: Intake, accepted: int, row: Row | No
 
 
 def _explains(row: Row) -> bool:
-    """Tell whether a row fits an acceptance: sent, in doubt and saying so, or failed afterwards."""
+    """Tell whether a row fits an acceptance: sent, in doubt, or failed afterwards."""
     return row.status in SENT or row.phase == "unconfirmed" or row.status == "failed"
 
 

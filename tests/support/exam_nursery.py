@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,9 @@ def _become(told: dict[str, Any]) -> None:
         os.environ.clear()
         os.environ.update(told["env"])
         sys.argv = told["argv"]
-        from core.cli import main
+        if step := os.environ.pop("EXAM_CLOCK_STEP", ""):
+            _step_clock(*map(float, step.split(":")))
+        from core.cli import main  # noqa: PLC0415 - the environment stands only now
 
         status = main() or 0
     except SystemExit as error:
@@ -142,6 +145,21 @@ def _become(told: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _step_clock(seconds: float, after: float) -> None:
+    """Let this process believe, from some seconds on, that its host's clock was moved."""
+    import core.clock  # noqa: PLC0415 - only in the process whose clock it is
+
+    real, jumps_at = core.clock.datetime, time.monotonic() + after
+
+    class Stepped(real):  # type: ignore[misc, valid-type]  # the host's own class, moved
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            moved = seconds if time.monotonic() > jumps_at else 0.0
+            return real.now(tz) + timedelta(seconds=moved)
+
+    core.clock.datetime = Stepped  # type: ignore[misc]
 
 
 def _raise() -> None:

@@ -101,9 +101,7 @@ class Provider:
         self.webhooks.plan(
             number, body.get("to", ""), callback, wamid, rule.news, rule.copies, hold=rule.hold
         )
-        return json.dumps(
-            {"messaging_product": "whatsapp", "messages": [{"id": wamid}]}
-        ).encode()
+        return json.dumps({"messaging_product": "whatsapp", "messages": [{"id": wamid}]}).encode()
 
 
 class Connection(asyncio.Protocol):
@@ -190,7 +188,12 @@ class Connection(asyncio.Protocol):
             answer = provider.accept(number, body, rule)
         else:
             callback = body.get("biz_opaque_callback_data", "")
-            line = {"outcome": kind, "at": time.monotonic(), "number": number, "callback": callback}
+            line = {
+                "outcome": kind,
+                "at": time.monotonic(),
+                "number": number,
+                "callback": callback,
+            }
             provider.write(line, to_disk=False)
         await self.wait(rule.after_ms)
         if kind.endswith("hang"):
@@ -218,7 +221,8 @@ class Connection(asyncio.Protocol):
         more = f"retry-after: {retry_after}\r\n" if retry_after is not None else ""
         self.transport.write(
             f"HTTP/1.1 {status} {REASONS.get(status, 'Bad')}\r\ncontent-type: application/json\r\n"
-            f"{more}content-length: {len(body)}\r\n\r\n".encode() + body
+            f"{more}content-length: {len(body)}\r\n\r\n".encode()
+            + body
         )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
-import psycopg
 from fixture_house import TEST_KEYS
 from psycopg.rows import dict_row
 
@@ -19,6 +17,9 @@ from plugins.whatsapp.connections import context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from uuid import UUID
+
+    import psycopg
 
 COPIED = ("channel_connection", "channel_template", "whatsapp_templates", "lane")
 MODEL_TEMPLATE = "booking_confirmed"
@@ -81,9 +82,7 @@ def copy_tenant(
             id=row_id,
             business_id=tenant.id,
             phone_number_id=tenant.number,
-            access_token_encrypted=vault.seal(
-                token, context=context(column, tenant.id, row_id)
-            ),
+            access_token_encrypted=vault.seal(token, context=context(column, tenant.id, row_id)),
             display_phone_sealed=None,
             pin_sealed=None,
         )

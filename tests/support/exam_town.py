@@ -186,9 +186,7 @@ class ExamTown(Town):
         """Make a tenant whose customers agreed to be written to."""
         self._tenants += 1
         with self.sql.transaction():
-            made = copy_tenant(
-                self.sql, BUSINESS, self._tenants, settings, reminders=reminders
-            )
+            made = copy_tenant(self.sql, BUSINESS, self._tenants, settings, reminders=reminders)
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(lambda place: self.agree(made, place), range(customers)))
         return made
@@ -355,7 +353,7 @@ class ExamTown(Town):
             return not moving and not inbox and not self.ask("state")["pending"]
 
         try:
-            self._quiet(quiet, seconds)
+            self._quiet(quiet, self.at_most(seconds))
         except AssertionError:
             stuck = [row for row in self.rows(*tenants).items() if row[1].phase != "final"]
             raise AssertionError(f"no rest within {seconds} s: {stuck[:5]}") from None
@@ -367,7 +365,11 @@ class ExamTown(Town):
 
     def until(self, holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait until something holds, with the patience of a busy machine."""
-        wait_until(holds, seconds, 0.05)
+        wait_until(holds, self.at_most(seconds), 0.05)
+
+    def at_most(self, seconds: float) -> float:
+        """Return how long to wait: at the written sizes there is twenty times as much to do."""
+        return seconds * (20 if self.plan.full else 1)
 
     def close(self) -> None:
         """End every process."""

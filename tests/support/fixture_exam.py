@@ -71,7 +71,7 @@ class Sitting:
 
 @pytest.fixture
 def sit(request: pytest.FixtureRequest) -> Iterator[Callable[..., Sitting]]:
-    """Sit an exercise: `sitting = sit("A02", messages=8)`; it is reported when the test ends."""
+    """Begin an exercise by its id and size; it is reported when the test ends."""
     sat: list[Sitting] = []
 
     def begin(exam_id: str, **size: Any) -> Sitting:
@@ -105,9 +105,7 @@ def standing_town(
     with tempfile.TemporaryDirectory(prefix="patchbay-exam-") as top:
         folder = Path(top, "home")
         folder.mkdir()
-        town = ExamTown(
-            database, folder, exam_redis.url, key=key, plan=PLAN, redis=exam_redis
-        )
+        town = ExamTown(database, folder, exam_redis.url, key=key, plan=PLAN, redis=exam_redis)
         try:
             town.open()
             yield town

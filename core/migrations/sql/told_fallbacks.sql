@@ -1,4 +1,4 @@
--- What is told of fallbacks and of the quality stop, and what a test business's clock moves.
+-- What is told of fallbacks, and what a test business's clock moves.
 
 -- The callbacks of a notification, as before, and: whose place it takes.
 CREATE OR REPLACE FUNCTION callback_write_notifications(p_ids uuid[]) RETURNS void
@@ -18,28 +18,6 @@ LANGUAGE sql VOLATILE AS $$
     JOIN customer c ON c.business_id = n.business_id AND c.id = n.customer_id
     WHERE n.id = ANY (p_ids) HAVING count(*) > 0
 $$;
-
--- A channel stopped because of its quality, or goes on.
-CREATE FUNCTION callback_tell_quality_stop() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-BEGIN
-    PERFORM callback_write(
-        ARRAY[NEW.business_id],
-        ARRAY[CASE WHEN NEW.quality_stopped_at IS NULL THEN 'channel.resumed'
-                   ELSE 'channel.suspended' END],
-        ARRAY['channel'], ARRAY[NULL::uuid], ARRAY[0],
-        ARRAY[jsonb_build_object(
-            'channel', NEW.channel,
-            'code', CASE WHEN NEW.quality_stopped_at IS NOT NULL THEN 'quality-low' END)],
-        ARRAY[clock_timestamp()]);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER callback_quality_stopped AFTER UPDATE ON lane_health FOR EACH ROW
-    WHEN ((OLD.quality_stopped_at IS NULL) <> (NEW.quality_stopped_at IS NULL))
-    EXECUTE FUNCTION callback_tell_quality_stop();
-GRANT CREATE ON SCHEMA public TO patchbay_engine;
-ALTER FUNCTION callback_tell_quality_stop() OWNER TO patchbay_engine;
-REVOKE CREATE ON SCHEMA public FROM patchbay_engine;
 
 -- A test business's clock brings the end of the patience nearer, too.
 CREATE FUNCTION outbox_lose_patience() RETURNS trigger LANGUAGE plpgsql AS $$

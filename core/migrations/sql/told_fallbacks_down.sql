@@ -1,8 +1,6 @@
 -- Undo told_fallbacks.sql.
 DROP TRIGGER outbox_clock_moved ON business;
 DROP FUNCTION outbox_lose_patience();
-DROP TRIGGER callback_quality_stopped ON lane_health;
-DROP FUNCTION callback_tell_quality_stop();
 CREATE OR REPLACE FUNCTION callback_write_notifications(p_ids uuid[]) RETURNS void
 LANGUAGE sql VOLATILE AS $$
     SELECT callback_write(

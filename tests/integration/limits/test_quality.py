@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from limited_house import LimitedHouse
 
-STOP, WARNING = "quality-red", "quality-yellow"
+STOP, WARNING = "quality-low", "quality-warning"
 LOW = ("suspended", "quality-low")
 
 
