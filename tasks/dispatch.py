@@ -148,7 +148,8 @@ class Dispatcher:
             now = self.services.clock.monotonic()
             held = self._held(claimed)
             surplus = self._surplus(claimed, held, now)
-            await store.give_back(transaction, token, sorted(surplus))
+            if surplus:
+                await store.give_back(transaction, token, sorted(surplus))
             for key, rest in self._full(held, now):
                 await lanes.postpone(transaction, key, rest)
                 self._resting.add(key)

@@ -67,7 +67,10 @@ async def retry(transaction: Transaction, business_id: UUID, message: UUID) -> N
 async def settle(
     transaction: Transaction, business_id: UUID, message: UUID, outcome: Outcome
 ) -> None:
-    """Bring a locked, unconfirmed message to what a person knows of it."""
+    """Bring a locked, unconfirmed message to what a person knows of it.
+
+    What a person calls sent is not followed by another channel for lack of news.
+    """
     await transaction.execute(
         """
         UPDATE notification_outbox
@@ -77,6 +80,7 @@ async def settle(
             sent_at = CASE WHEN $3 = 'sent' THEN coalesce(sent_at, begun_at) ELSE sent_at END,
             failed_at = CASE WHEN $3 = 'failed' THEN clock_timestamp() ELSE failed_at END,
             next_retry_at = CASE WHEN $3 = 'resend' THEN clock_timestamp() END,
+            followed_at = CASE WHEN $3 = 'sent' THEN clock_timestamp() ELSE followed_at END,
             sequence = sequence + 1, updated_at = clock_timestamp()
         WHERE business_id = $1 AND id = $2 AND phase = 'unconfirmed'
         """,

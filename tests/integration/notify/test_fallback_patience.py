@@ -12,8 +12,10 @@ from fixture_scripted import CHANNEL
 from two_channels import CONSOLE, TwoChannels, with_console
 
 from core.channels.messages import Status
+from core.errors import OutcomeUnknownError
 from core.ids import new_uuid
 from core.notify import delivery, fallbacks
+from core.outbox import settle
 from tasks.timetable import follow_up
 
 if TYPE_CHECKING:
@@ -151,3 +153,17 @@ async def test_a_test_business_s_clock_ends_the_patience(
     await superuser.execute("SELECT sandbox_advance($1, 3600)", pair.salon.business.id)
     await sweep(pair)
     assert len(await pair.rows()) == 2
+
+
+async def test_what_a_person_calls_sent_is_not_followed(pair: TwoChannels, superuser: Any) -> None:
+    """Who settled a lost answer as sent knows more than the silence of the provider."""
+    await pair.rule(CHANNEL, CONSOLE, fallback_after=timedelta(minutes=10), version=1)
+    await pair.tell()
+    pair.salon.sender.answers.append(OutcomeUnknownError("silence"))
+    await pair.sent()
+    message = await superuser.fetchval("SELECT id FROM notification_outbox")
+    async with pair.services.database.engine() as transaction:
+        await settle.settle(transaction, pair.salon.business.id, message, "sent")
+    await pair.overdue()
+    await sweep(pair)
+    assert await pair.rows() == [(CHANNEL, "sent", "")]
