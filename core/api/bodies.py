@@ -25,7 +25,7 @@ WEBHOOK_LIMIT: Final = 3 * 1024 * 1024
 
 _FIRST_YEAR: Final = 2000
 _LAST_YEAR: Final = 2999
-_PLACE: Final = re.compile(r" - at `\$(?P<path>.*)`$")
+_PLACE: Final = re.compile(r" - at `(?:key` in `)?\$(?P<path>.*)`$")
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<name>[^`]+)`")
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.+)`$")
 _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+|\.\.\.)\]")

@@ -79,6 +79,16 @@ CLOUD_EVENT_BODY: Final[dict[str, Any]] = EVENT_BODY | {
     "subject": f"booking/{BOOKING}",
     "data": EVENT_BODY["data"] | {"booking": BOOKING_BODY | {"version": 2}},
 }
+SEND_BODY: Final[dict[str, Any]] = {
+    "business_id": BUSINESS,
+    "channel": "whatsapp",
+    "template": "booking_rescheduled",
+    "language": "it",
+    "to": {"customer_id": CUSTOMER, "phone": "+393331234567"},
+    "variables": {"1": "Giulia", "3": "24 mar", "4": "11:00"},
+    "expires_at": "2027-03-24T10:00:00Z",
+    "metadata": {"booking_ref": BOOKING, "ticket": "77"},
+}
 BATCH_EVENTS: Final[list[dict[str, Any]]] = [
     EVENT_BODY
     | {

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from core.customers.phones import mask_phone
 from core.customers.store import address_context
 from core.errors import NotFoundError
 from core.notify.chains import links_of
 from core.notify.explain import explain_decision, explain_notification
+from core.notify.wording import Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +35,7 @@ class Notice:
     customer_ref: str
     phone: str | None
     address: str | None
+    metadata: dict[str, str]
     row: Mapping[str, Any]
 
 
@@ -72,12 +76,13 @@ async def load_notification(
     words = plugin.error_words() if plugin else {}
     links = await links_of(transaction, business_id, row, decision)
     account = explain_notification(row, decision, attempts, news, words, links)
-    phone, address = _masked(services, business_id, row, row["address_id"])
+    phone, address = masked(services, business_id, row, row["address_id"])
     return Notice(
         account=account,
         customer_ref=row["customer_ref"],
         phone=phone,
         address=address,
+        metadata=_metadata(services, business_id, row),
         row=row,
     )
 
@@ -107,7 +112,7 @@ async def load_decision(
     )
     if row is None:
         raise NotFoundError("There is no such notification.")
-    phone, address = _masked(services, business_id, row, row["address_id"])
+    phone, address = masked(services, business_id, row, row["address_id"])
     return Notice(
         account=explain_decision(
             row, row["event_type"], await links_of(transaction, business_id, None, row)
@@ -115,6 +120,7 @@ async def load_decision(
         customer_ref=row["customer_ref"] or "",
         phone=phone,
         address=address,
+        metadata={},
         row=row,
     )
 
@@ -232,7 +238,16 @@ async def _rows_of(
     )
 
 
-def _masked(
+def _metadata(services: Services, business_id: UUID, row: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the caller of a direct send wants to read again; nothing after an erasure."""
+    if row["rule_key"] or row["variables_sealed"] is None:
+        return {}
+    context = ("notification_outbox", "variables_sealed", str(business_id), str(row["id"]))
+    opened = services.vault.open(row["variables_sealed"], context=context)
+    return msgspec.json.decode(opened, type=Source).metadata
+
+
+def masked(
     services: Services, business_id: UUID, row: Mapping[str, Any], address_id: UUID | None
 ) -> tuple[str | None, str | None]:
     """Return the masked phone, or another masked address; nothing after an erasure."""

@@ -188,7 +188,8 @@ def show_story(notice: notices.Notice, business: BusinessRow) -> NotificationOut
         ],
         fallback_of=account.links.before.id if account.links.before else None,
         followed_by=account.links.after.id if account.links.after else None,
-        metadata={"booking_ref": account.booking_ref} if account.booking_ref else {},
+        metadata=notice.metadata
+        | ({"booking_ref": account.booking_ref} if account.booking_ref else {}),
         created_at=row["created_at"],
         updated_at=row["updated_at"] if queued else row["created_at"],
     )

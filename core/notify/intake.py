@@ -20,7 +20,8 @@ from core.errors import ConflictError, InvalidInputError
 from core.ids import EVENT, NOTIFICATION, new_uuid, outward
 from core.notify import deciding, event_store, plans, rule_store, waves
 from core.notify.candidates import Notice, Person, channel_order, look_up, on_each
-from core.notify.events import Answer
+from core.notify.events import CUSTOMER_UPDATED, Answer
+from core.notify.readdressing import readdress
 from core.notify.rules import REMINDER, is_planned, notices
 from core.notify.timing import time_notice
 from core.notify.wording import Source
@@ -204,6 +205,8 @@ class _Intake:
             return {}
         now = self.services.clock.now() + self.business.ahead
         people = await self._people(events)
+        changed = [people[key] for key, one in events.items() if one.type == CUSTOMER_UPDATED]
+        await readdress(self.transaction, self.services, self.business, changed, self.rules)
         told = {
             key: plans.Told(
                 event_id=ids[key],
@@ -265,7 +268,7 @@ class _Intake:
         if not changed:
             return {}
         refs = sorted(changed)
-        await cancel.bookings(self.transaction, self.business.id, refs, "superseded")
+        await cancel.bookings(self.transaction, self.business.id, refs, "superseded", direct=False)
         going = await cancel.on_their_way(self.transaction, self.business.id, refs)
         return {
             changed[ref]: tuple(outward(NOTIFICATION, one) for one in going[ref]) for ref in going

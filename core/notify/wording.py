@@ -34,6 +34,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         fallbacks: what the rule writes where the event brought no value.
         details: what an event of a channel's own type brought.
         given: values that a caller wrote word for word, by name.
+        metadata: what a caller wants to read again with the message.
     """
 
     business_name: str
@@ -43,6 +44,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: dict[str, str] = {}
     details: Details | None = None
     given: dict[str, str] = {}
+    metadata: dict[str, str] = {}
 
 
 def values(source: Source, language: str) -> dict[str, str]:

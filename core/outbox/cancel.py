@@ -28,10 +28,18 @@ RETURNING o.id
 
 
 async def bookings(
-    transaction: Transaction, business_id: UUID, refs: Sequence[str], reason: str
+    transaction: Transaction,
+    business_id: UUID,
+    refs: Sequence[str],
+    reason: str,
+    *,
+    direct: bool = True,
 ) -> list[UUID]:
-    """Cancel what waits for these bookings; returns the messages that were stopped."""
-    condition = "o.booking_ref = ANY ($3)"
+    """Cancel what waits for these bookings; returns the messages that were stopped.
+
+    Without `direct` those that no rule made stay: news of a booking does not make them old.
+    """
+    condition = "o.booking_ref = ANY ($3)" + ("" if direct else " AND o.rule_key <> ''")
     rows = await transaction.fetch(
         _CANCEL.format(condition=condition), business_id, reason, list(refs)
     )
