@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -57,10 +59,22 @@ def values(source: Source, language: str) -> dict[str, str]:
         if booking.starts_at is not None:
             local = booking.starts_at.astimezone(ZoneInfo(source.timezone))
             locale = language.replace("-", "_")
-            found["date"] = format_skeleton("MMMEd", local, locale=locale)
-            # Providers turn narrow spaces into plain ones; what we log must be what was read.
-            found["time"] = format_time(local, "short", locale=locale).replace("\u202f", " ")
+            found["date"] = _day(local.date(), locale)
+            found["time"] = _hour(local.time().replace(second=0, microsecond=0), locale)
     return source.fallbacks | {name: value for name, value in found.items() if value}
+
+
+@lru_cache(maxsize=4096)
+def _day(day: date, locale: str) -> str:
+    """Write a day; a salon's reminders of one evening are all about the same one."""
+    return format_skeleton("MMMEd", datetime.combine(day, time()), locale=locale)
+
+
+@lru_cache(maxsize=4096)
+def _hour(hour: time, locale: str) -> str:
+    """Write a time of day."""
+    # Providers turn narrow spaces into plain ones; what we log must be what was read.
+    return format_time(hour, "short", locale=locale).replace("\u202f", " ")
 
 
 def parameters(
