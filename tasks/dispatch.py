@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from core.notify.services import Services
     from tasks.line import Line
 
-SLOTS: Final = 64
+SLOTS: Final = 256
 SLOTS_PER_BUSINESS: Final = 16
 DRAIN_SECONDS: Final = 20.0
 
@@ -39,7 +39,7 @@ _QUANTUM: Final = 16
 _WAIT_SECONDS: Final = 1.2
 """Below the two seconds after which `begin` refuses (rulings B2)."""
 _REST: Final = timedelta(seconds=1)
-_GATHER_SECONDS: Final = 0.004
+_GATHER_SECONDS: Final = 0.008
 
 _log = structlog.get_logger("patchbay.dispatch")
 
