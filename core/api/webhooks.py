@@ -16,6 +16,7 @@ from core.channels.channel import Channel
 from core.channels.messages import WebhookRequest
 from core.errors import NotFoundError, PermissionDeniedError
 from core.ids import new_uuid
+from core.notify.mailbox import Letter
 from core.notify.services import Services
 
 _KEPT_OUT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -71,18 +72,15 @@ async def take_webhook(slug: FromPath[str], request: Call, services: Lent) -> Re
     sealed = services.vault.seal(
         body, context=("provider_inbox", "body_sealed", slug, str(row_id))
     )
-    async with services.database.engine() as transaction:
-        await transaction.execute(
-            """
-            INSERT INTO provider_inbox (id, channel, headers, body_sealed, received_at)
-            VALUES ($1, $2, $3, $4, $5)
-            """,
-            row_id,
-            slug,
-            {name: value for name, value in headers.items() if name not in _KEPT_OUT},
-            sealed,
-            services.clock.now(),
+    await services.mailbox.keep(
+        Letter(
+            id=row_id,
+            channel=slug,
+            headers={name: value for name, value in headers.items() if name not in _KEPT_OUT},
+            body_sealed=sealed,
+            received_at=services.clock.now(),
         )
+    )
     services.ring.inbox()
     return Response("", media_type=MediaType.TEXT)
 
