@@ -32,11 +32,11 @@ demo: environment ## Run the product with a simulated provider (ONCE=1: end by i
 dev: dev-environment ## Run web and worker, restarted whenever the code changes
 	@$(RUN) watchfiles --filter python "$(BIN)/patchbay all $(ARGS)" core plugins admin tasks
 
-# Journeys and faults measure real processes, so they run alone, after the rest.
+# Much of a journey is waiting, so there are more workers than cores; what measures a time runs alone, afterwards.
 test: dev-environment ## Run all tests (ARGS="-k words" runs some)
 ifeq ($(strip $(ARGS)),)
-	@$(RUN) pytest -q -n 2 --ignore=tests/journeys --ignore=tests/faults
-	@$(RUN) pytest -q tests/journeys tests/faults
+	@$(RUN) pytest -q -n 3 --dist worksteal -m "not alone"
+	@$(RUN) pytest -q -m alone
 else
 	@$(RUN) pytest $(ARGS)
 endif

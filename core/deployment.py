@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.crashpoint import arm
 from core.keyring import development_keys
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def prepare(settings: Settings) -> Deployment:
     Raises:
         ConfigurationError: the embedded database cannot run here.
     """
+    arm(settings.crashpoint)
     if settings.database_url is not None:
         return Deployment(
             database_url=settings.database_url,

@@ -1,8 +1,8 @@
 """Typed identifiers, so that tenants and things cannot be mixed up.
 
 Inside they are UUIDs of version 7 (RFC 9562), made here because they sort by time on every
-supported PostgreSQL. Outside they are a prefix and 26 letters of lower-case base32 in the extended hex alphabet
-(RFC 4648, section 7): of the two base32 alphabets the one whose text sorts as its bytes do.
+supported PostgreSQL. Outside they are a prefix and 26 letters of lower-case base32 in the
+extended hex alphabet (RFC 4648, section 7), whose text sorts as its bytes do.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ DECISION: Final = "dec"
 CONSENT: Final = "cns"
 WEBHOOK_ENDPOINT: Final = "whe"
 CALLBACK: Final = "msg"
+JOB: Final = "job"
+ALERT: Final = "alr"
 
 REF_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,64}$(?!\n)"
 """Ids that the caller chooses (business, customer, booking): its own text (rulings A10)."""

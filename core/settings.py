@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from core.crashpoint import fault_of
 from core.errors import ConfigurationError
 from core.keyring import (
     DEVELOPMENT_KEY_ID,
@@ -86,6 +87,7 @@ class Settings:
     channels: tuple[str, ...] | None = None
     log_level: LogLevel = "info"
     log_format: LogFormat = "json"
+    crashpoint: str | None = None
     channel_options: Mapping[str, Secret] = field(
         default_factory=lambda: MappingProxyType({}), repr=False
     )
@@ -287,6 +289,7 @@ class _Reader:
             channels=self._channels(),
             log_level=self._choice("PATCHBAY_LOG_LEVEL", get_args(LogLevel), "info"),
             log_format=self._choice("PATCHBAY_LOG_FORMAT", get_args(LogFormat), "json"),
+            crashpoint=self._crashpoint(),
             channel_options=MappingProxyType(
                 {n: Secret(v) for n, v in self.values.items() if n not in _KNOWN}
             ),
@@ -340,6 +343,12 @@ class _Reader:
             return None
         return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
+    def _crashpoint(self) -> str | None:
+        value = self.values.get("PATCHBAY_CRASHPOINT")
+        if value and (fault := fault_of(value)):
+            self.faults.append(f"PATCHBAY_CRASHPOINT {fault}.")
+        return value
+
     def _keys(self) -> tuple[SecretKey, ...]:
         value = self.values.get("PATCHBAY_SECRET_KEYS")
         return read_ring(value, "PATCHBAY_SECRET_KEYS", self.faults) if value else ()
@@ -357,6 +366,8 @@ class _Reader:
             self.faults.append("PATCHBAY_SECRET_KEYS is required with PATCHBAY_DATABASE_URL.")
         if settings.environment != "production":
             return
+        if settings.crashpoint:
+            self.faults.append("PATCHBAY_CRASHPOINT is for tests; take it away in production.")
         if not settings.database_url:
             self.faults.append(
                 "PATCHBAY_DATABASE_URL is required in production; "

@@ -87,4 +87,8 @@ VARIABLES: Final = (
         meaning="`json` (one object a line) or `console` (for people).",
         default="json",
     ),
+    Variable(
+        name="PATCHBAY_CRASHPOINT",
+        meaning="Ends the process at a named step, `STEP:NTH`; for tests, refused in production.",
+    ),
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
+from core.crashpoint import crashpoint
 from core.ids import new_uuid
 from core.limits import lanes
 from core.notify import delivery
@@ -137,6 +138,8 @@ class Dispatcher:
             resting = self._full(claimed)
             for key in resting:
                 await lanes.postpone(transaction, key, _REST)
+            crashpoint("before_claim_commit", len(claimed))
+        crashpoint("after_claim", len(claimed))
         for key in resting:
             self._resting[key[0]].add(key)
         self._learn(claimed, quantum)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from core.limits import lanes, suspension
-from core.notify import delivery
+from core.notify import consent_check, delivery, following
 from tasks.looping import DATABASE_FAULTS
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ TICK_SECONDS: Final = 1.0
 
 _LOCK_SPACE: Final = 781_003
 _BATCH: Final = 5_000
+_FOLLOWED_AT_ONCE: Final = 500
 
 _CLEANING: Final = {
     # What is deleted, by rule; each statement takes a bounded bite.
@@ -44,6 +45,9 @@ _CLEANING: Final = {
         DELETE FROM recipient_pace WHERE id IN (SELECT id FROM recipient_pace
             WHERE day < (clock_timestamp() - interval '3 days')::date
               AND (paced_until IS NULL OR paced_until < clock_timestamp()) LIMIT $1)""",
+    "long work": """
+        DELETE FROM job WHERE id IN (SELECT id FROM job
+            WHERE ended_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
     "login attempts": """
         DELETE FROM login_attempt WHERE id IN (SELECT id FROM login_attempt
             WHERE at < clock_timestamp() - interval '1 day' LIMIT $1)""",
@@ -125,6 +129,14 @@ async def probe_lanes(services: Services, transaction: Transaction) -> None:
     del services
 
 
+async def follow_up(services: Services, transaction: Transaction) -> None:
+    """Let the next channel take over from what has not arrived in time."""
+    del transaction
+    async with services.database.engine() as own:
+        woken = await following.follow_overdue(services, own, _FOLLOWED_AT_ONCE)
+    services.ring.lanes(woken)
+
+
 async def clean_up(services: Services, transaction: Transaction) -> None:
     """Delete what has been kept long enough."""
     del services
@@ -132,9 +144,20 @@ async def clean_up(services: Services, transaction: Transaction) -> None:
         await transaction.execute(statement, _BATCH)
 
 
+async def check_consents(services: Services, transaction: Transaction) -> None:
+    """Once a night, compare what holds with the ledgers of consent."""
+    if await consent_check.check_is_due(transaction):
+        unequal = await consent_check.compare(transaction)
+        if unequal:
+            _log.error("consents-unequal", rows=unequal)
+    del services
+
+
 DUTIES: Final = (
     Duty(1, "leases", 2.0, sweep_leases),
     Duty(2, "lanes", 5.0, sweep_lanes),
     Duty(3, "clean-up", 300.0, clean_up),
     Duty(11, "half-open", 2.0, probe_lanes),
+    Duty(21, "consents", 600.0, check_consents),
+    Duty(22, "fallbacks", 2.0, follow_up),
 )

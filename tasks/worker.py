@@ -1,4 +1,4 @@
-"""Builds and runs the worker process: SAQ for the plugins, four loops for the core.
+"""Builds and runs the worker process: SAQ for the plugins, five loops for the core.
 
 PostgreSQL is the truth and SAQ a doorbell (rulings B7): each loop also looks by itself once a
 second, so that a queue that is gone costs a second and nothing else.
@@ -22,6 +22,7 @@ from core.notify.hosting import check_schema, gather_supplies, open_channels
 from core.notify.services import Services
 from tasks.callbacks import CallbackSender
 from tasks.dispatch import SLOTS, Dispatcher
+from tasks.errands import Errands
 from tasks.inbox import apply_inbox
 from tasks.jobs import collect_schedules, collect_tasks, drop_failed, make_worker
 from tasks.line import Line
@@ -130,8 +131,9 @@ async def _run(
     line = Line("database")
     dispatcher = Dispatcher(services, bells.lanes, line)
     timetable = Timetable(services)
-    tick, answered = asyncio.Event(), asyncio.Event()
+    tick, answered, asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
     callbacks = CallbackSender(services, answered)
+    errands = Errands(services)
     loops = [
         asyncio.create_task(keep_going(name, step, stop=stop, bell=bell, line=line, every=every))
         for name, step, bell, every in (
@@ -139,6 +141,7 @@ async def _run(
             ("inbox", partial(apply_inbox, services), bells.inbox, poll),
             ("timetable", timetable.step, tick, TICK_SECONDS),
             ("callbacks", callbacks.step, answered, poll),
+            ("errands", errands.step, asked, poll),
         )
     ]
     jobs = asyncio.create_task(saq.start(), name="saq")
@@ -147,10 +150,12 @@ async def _run(
         await stop.wait()
     finally:
         _log.info("worker-stopping")
-        for bell in (bells.lanes, bells.inbox, tick, answered):
+        for bell in (bells.lanes, bells.inbox, tick, answered, asked):
             bell.set()
         await asyncio.gather(*loops)
-        await asyncio.gather(_drain(dispatcher), callbacks.drain(), _stop_jobs(saq, jobs))
+        await asyncio.gather(
+            _drain(dispatcher), callbacks.drain(), _leave(errands), _stop_jobs(saq, jobs)
+        )
         _log.info("worker-stopped")
 
 
@@ -159,6 +164,13 @@ async def _drain(dispatcher: Dispatcher) -> None:
         await dispatcher.drain()
     except Exception as error:  # noqa: BLE001 - the leases end by themselves
         _log.warning("leases-not-given-back", error=type(error).__name__)
+
+
+async def _leave(errands: Errands) -> None:
+    try:
+        await errands.close()
+    except Exception as error:  # noqa: BLE001 - the lease ends by itself
+        _log.warning("job-not-given-back", error=type(error).__name__)
 
 
 async def _stop_jobs(saq: QuietWorker, jobs: asyncio.Task[None]) -> None:

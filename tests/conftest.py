@@ -9,4 +9,5 @@ pytest_plugins = [
     "fixture_house",
     "fixture_scripted",
     "fixture_town",
+    "fixture_exam",
 ]

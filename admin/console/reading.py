@@ -14,6 +14,7 @@ from core.customers.phones import mask_phone
 from core.customers.store import address_context
 from core.errors import NotFoundError, PatchbayError
 from core.ids import DECISION, NOTIFICATION, BusinessId, CustomerId, inward, outward
+from core.notify.chains import links_of
 from core.notify.explain import Account, explain_decision, explain_notification
 from core.notify.reasons import REASONS
 from core.notify.wording import Source, parameters, values
@@ -164,12 +165,13 @@ async def read_story(services: Services, actor: Actor, public_id: str) -> Story:
         return await _notification(services, actor, row_id)
     async with door(services, actor) as transaction:
         row = await transaction.fetchrow(_DECISION, row_id)
-    if row is None:
-        raise NotFoundError(_NO_NOTICE)
+        if row is None:
+            raise NotFoundError(_NO_NOTICE)
+        links = await links_of(transaction, row["business_id"], None, row)
     if row["notification_id"] is not None:
         return await _notification(services, actor, row["notification_id"])
     return Story(
-        account=explain_decision(row, row["event_type"]),
+        account=explain_decision(row, row["event_type"], links),
         business_id=row["business_id"],
         business_name=row["business_name"],
         timezone=row["timezone"],
@@ -188,7 +190,8 @@ async def _notification(services: Services, actor: Actor, row_id: UUID) -> Story
         if row is None:
             raise NotFoundError(_NO_NOTICE)
         decision = await transaction.fetchrow(
-            "SELECT checks FROM decision WHERE business_id = $1 AND notification_id = $2",
+            "SELECT id, checks, fallback_of FROM decision "
+            "WHERE business_id = $1 AND notification_id = $2",
             row["business_id"],
             row_id,
         )
@@ -204,11 +207,12 @@ async def _notification(services: Services, actor: Actor, row_id: UUID) -> Story
             row["business_id"],
             row_id,
         )
+        links = await links_of(transaction, row["business_id"], row, decision)
     words = _words(services, row["channel"])
     address = _address(services, row)
     bubble, missing = await _bubble(services, row)
     return Story(
-        account=explain_notification(row, decision, attempts, news, words),
+        account=explain_notification(row, decision, attempts, news, words, links),
         business_id=row["business_id"],
         business_name=row["business_name"],
         timezone=row["timezone"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from core.access.rates import BURST, MOST_PER_SECOND, PER_SECOND, KeyRates, Rate, StrangerRates
 from core.errors import InvalidInputError, NotFoundError, ProblemError
 from core.ids import BusinessId, new_uuid
 from core.secret import Secret
@@ -33,6 +35,7 @@ SCOPES: Final = {
     "events:write": "Tell of booking events.",
     "notifications:read": "Read events, decisions and notifications.",
     "notifications:write": "Send, cancel and retry single notifications.",
+    "notifications:force": "Retry what the rules call final.",
     "consents:read": "Read and check consents.",
     "consents:write": "Record and revoke consents.",
     "templates:read": "Read templates.",
@@ -41,10 +44,12 @@ SCOPES: Final = {
     "privacy:write": "Export and erase a customer's data.",
     "stats:read": "Read figures.",
     "webhooks:write": "Manage webhook endpoints.",
+    "alerts:read": "Read alerts.",
+    "alerts:write": "Acknowledge and resolve alerts.",
 }
 """What a key may be allowed to do."""
 
-_IMPLIED: Final = {"config:read": "config:write"}
+_IMPLIED: Final = {"config:read": "config:write", "alerts:read": "alerts:write"}
 _MODES: Final = ("live", "test")
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY_ID_LENGTH: Final = 12
@@ -55,7 +60,8 @@ _REMEMBERED_SECONDS: Final = 1.0
 _REMEMBERED: Final = 1024
 _USE_NOTED_EVERY: Final = timedelta(minutes=1)
 _COLUMNS: Final = (
-    "key_id, business_id, name, scopes, mode, expires_at, last_used_at, revoked_at, created_at"
+    "key_id, business_id, name, scopes, mode, expires_at, last_used_at, revoked_at, created_at, "
+    "rate_per_second, rate_burst, allowed_from"
 )
 
 
@@ -72,7 +78,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         key_id: the public part of the key.
         business_id: the business the key is bound to; None for the platform.
-        mode: a test key sees test businesses only.
+        mode: a test key sees test businesses only, a live key live ones only.
+        rate: how many calls the key may make.
+        allowed_from: the networks it may be used from; empty means everywhere.
     """
 
     key_id: str
@@ -81,6 +89,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[str]
     mode: str
     expires_at: datetime | None = None
+    rate: Rate = Rate()
+    allowed_from: tuple[str, ...] = ()
 
     @property
     def actor(self) -> str:
@@ -105,6 +115,9 @@ class ApiKeyRow(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: datetime | None
     revoked_at: datetime | None
     created_at: datetime
+    rate_per_second: int | None
+    rate_burst: int | None
+    allowed_from: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,22 +137,40 @@ async def create_key(
     business_id: UUID | None = None,
     mode: str = "live",
     expires_at: datetime | None = None,
+    rate: Rate | None = None,
+    allowed_from: Sequence[str] = (),
 ) -> NewKey:
     """Make a key, in the engine's role: it alone holds the hashes.
 
+    Args:
+        transaction: the engine's.
+        vault: hashes the secret.
+        name: who will use it, for people.
+        scopes: what it may do.
+        business_id: binds it to one business, which must be of the key's mode.
+        mode: live, or test for test businesses only.
+        expires_at: when it stops working.
+        rate: how many calls it may make; None means what the host allows by itself.
+        allowed_from: networks or addresses it may be used from; none means everywhere.
+
     Raises:
-        InvalidInputError: a scope or the mode is unknown, or there is no scope.
+        InvalidInputError: a scope, the mode, the rate or a network is wrong, or the business is
+            of the other mode.
     """
     if unknown := sorted(set(scopes) - {ALL, *SCOPES}):
         known = ", ".join(SCOPES)
         raise InvalidInputError(f"Unknown scope {unknown[0]!r}; the known ones are: *, {known}.")
     if not scopes or mode not in _MODES:
         raise InvalidInputError("A key needs at least one scope, and the mode live or test.")
+    _check_rate(rate)
+    networks = [_network(one) for one in allowed_from]
+    await _check_mode(transaction, business_id, mode)
     key_id, secret = _random(_KEY_ID_LENGTH), _random(_SECRET_LENGTH)
     await transaction.execute(
         """
-        INSERT INTO api_key (id, key_id, secret_hmac, business_id, name, scopes, mode, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        INSERT INTO api_key (id, key_id, secret_hmac, business_id, name, scopes, mode, expires_at,
+                             rate_per_second, rate_burst, allowed_from)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """,
         new_uuid(),
         key_id,
@@ -149,6 +180,9 @@ async def create_key(
         list(dict.fromkeys(scopes)),
         mode,
         expires_at,
+        rate.per_second if rate else None,
+        rate.burst if rate else None,
+        networks,
     )
     return NewKey(key_id=key_id, plaintext=Secret(f"pb_{mode}_{key_id}_{secret}"))
 
@@ -201,7 +235,16 @@ async def list_keys(
         """,
         business_id,
     )
-    return [ApiKeyRow(**{**row, "scopes": tuple(row["scopes"])}) for row in rows]
+    return [
+        ApiKeyRow(
+            **{
+                **row,
+                "scopes": tuple(row["scopes"]),
+                "allowed_from": tuple(row["allowed_from"]),
+            }
+        )
+        for row in rows
+    ]
 
 
 async def revoke_key(transaction: Transaction, key_id: str, *, now: datetime) -> None:
@@ -235,24 +278,53 @@ class KeyRing:
     database: Database
     vault: Vault
     clock: Clock
+    rates: KeyRates = field(init=False)
+    strangers: StrangerRates = field(init=False)
     _seen: OrderedDict[bytes, tuple[float, Caller]] = field(default_factory=OrderedDict)
 
-    async def verify(self, plaintext: str) -> Caller:
+    def __post_init__(self) -> None:
+        """Count for this ring alone what its process holds of each key's rate."""
+        self.rates = KeyRates(self.database, self.clock)
+        self.strangers = StrangerRates(self.clock)
+
+    async def verify(self, plaintext: str, address: str | None = None) -> Caller:
         """Return who calls with this key.
 
+        Args:
+            plaintext: the key as it was sent.
+            address: where the call came from, as far as it is known.
+
         Raises:
-            UnauthenticatedError: malformed, unknown, wrong, revoked, or (`key-expired`) too old.
+            UnauthenticatedError: malformed, unknown, wrong, revoked, not from this address, or
+                (`key-expired`) too old.
+            RateLimitedError: too many wrong keys came from there, and this one is not known.
         """
         mark = hashlib.sha256(plaintext.encode("utf-8", "surrogateescape")).digest()
-        ends_at, caller = self._seen.get(mark, (0.0, None))
-        if caller is None or self.clock.monotonic() >= ends_at:
-            self._seen.pop(mark, None)
-            caller = await self._look_up(plaintext)
-            self._seen[mark] = (self.clock.monotonic() + _REMEMBERED_SECONDS, caller)
-            while len(self._seen) > _REMEMBERED:
-                self._seen.popitem(last=False)
+        seen = self._seen.get(mark)
+        if seen is not None and self.clock.monotonic() < seen[0]:
+            caller = seen[1]
+        else:
+            caller = await self._fresh(mark, plaintext, address or "")
+        if caller.allowed_from and not _is_from(address, caller.allowed_from):
+            raise UnauthenticatedError("This API key may not be used from this address.")
         if caller.expires_at is not None and caller.expires_at <= self.clock.now():
             raise UnauthenticatedError("This API key has expired.", code="key-expired")
+        return caller
+
+    async def _fresh(self, mark: bytes, plaintext: str, address: str) -> Caller:
+        """Look a key up and remember it; one that has opened before is never held up."""
+        if mark not in self._seen:
+            self.strangers.admit(address)
+        try:
+            caller = await self._look_up(plaintext)
+        except UnauthenticatedError:
+            self._seen.pop(mark, None)
+            self.strangers.count(address)
+            raise
+        self._seen[mark] = (self.clock.monotonic() + _REMEMBERED_SECONDS, caller)
+        self._seen.move_to_end(mark)
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
         return caller
 
     async def _look_up(self, plaintext: str) -> Caller:
@@ -280,6 +352,8 @@ class KeyRing:
                     now,
                     now - _USE_NOTED_EVERY,
                 )
+            rate = Rate(row["rate_per_second"] or PER_SECOND, row["rate_burst"] or BURST)
+            await self.rates.draw_early(transaction, key_id, rate)
         return Caller(
             key_id=key_id,
             name=row["name"],
@@ -287,7 +361,39 @@ class KeyRing:
             scopes=frozenset(row["scopes"]),
             mode=mode,
             expires_at=row["expires_at"],
+            rate=rate,
+            allowed_from=tuple(row["allowed_from"]),
         )
+
+
+def _check_rate(rate: Rate | None) -> None:
+    if rate is not None and not (
+        1 <= rate.per_second <= MOST_PER_SECOND and 1 <= rate.burst <= MOST_PER_SECOND
+    ):
+        raise InvalidInputError(f"A rate is 1 to {MOST_PER_SECOND} calls.")
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise InvalidInputError(f"{text!r} is no address and no network.") from None
+
+
+async def _check_mode(transaction: Transaction, business_id: UUID | None, mode: str) -> None:
+    if business_id is None:
+        return
+    found = await transaction.fetchval("SELECT mode FROM business WHERE id = $1", business_id)
+    if found != mode:
+        raise InvalidInputError(f"This is a {found} business; its keys have the same mode.")
+
+
+def _is_from(address: str | None, networks: Sequence[str]) -> bool:
+    try:
+        known = ipaddress.ip_address(address or "")
+    except ValueError:
+        return False
+    return any(known in ipaddress.ip_network(one) for one in networks)
 
 
 def _split(plaintext: str) -> tuple[str, str, str]:

@@ -6,7 +6,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from piccolo.apps.user.tables import BaseUser
-from piccolo.columns import JSONB, UUID, Array, Bytea, Integer, Timestamptz, Varchar
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    Array,
+    Bytea,
+    DoublePrecision,
+    Integer,
+    Timestamptz,
+    Varchar,
+)
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.table import Table
 from piccolo_api.session_auth.tables import SessionsBase
@@ -88,7 +97,11 @@ class Membership(Table, tablename="membership"):
 
 
 class ApiKey(Table, tablename="api_key"):
-    """A key of the booking system: only a keyed hash of its secret is kept."""
+    """A key of the booking system: only a keyed hash of its secret is kept.
+
+    Its rate is the host's own where none is set; `rate_tokens` were left at `rate_filled_at`.
+    `allowed_from` lists the networks it may be used from; empty means everywhere.
+    """
 
     id = UUID(default=UUIDv7(), primary_key=True)
     key_id = Varchar(length=16, unique=True)
@@ -102,6 +115,11 @@ class ApiKey(Table, tablename="api_key"):
     last_used_at = Timestamptz(null=True, default=None)
     revoked_at = Timestamptz(null=True, default=None)
     created_at = Timestamptz(default=TimestamptzNow())
+    rate_per_second = Integer(null=True, default=None)
+    rate_burst = Integer(null=True, default=None)
+    rate_tokens = DoublePrecision(default=0.0)
+    rate_filled_at = Timestamptz(null=True, default=None)
+    allowed_from = Array(base_column=Varchar(length=64))
 
 
 class AuditLog(Table, tablename="audit_log"):

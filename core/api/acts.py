@@ -11,15 +11,16 @@ from core.access import audit
 from core.alerts.store import resolve_alert
 from core.api import examples
 from core.api.bodies import read_body
-from core.api.guards import address_of, caller_of, owner
+from core.api.guards import address_of, caller_of, need_scope, owner
 from core.api.lending import Call, Lent
-from core.api.limit_schemas import ReasonBody, SettleBody
+from core.api.limit_schemas import ReasonBody, RetryBody, SettleBody
 from core.api.notification_schemas import NotificationOut
 from core.api.notifications import load_story, show_story
 from core.api.operations import Answer, Example, Operation, described
 from core.channels.host import Transaction
 from core.errors import ConflictError, NotFoundError
 from core.ids import DECISION, NOTIFICATION, inward
+from core.notify import following
 from core.notify.reasons import REASONS
 from core.notify.services import Services
 from core.outbox import settle
@@ -69,10 +70,12 @@ async def cancel_notification(
         Operation(
             id="retryNotification",
             summary="Try a failed notification again",
-            description="Every check is made again before it is sent.",
+            description="Every check is made again before it is sent. Without `force` only what "
+            "failed for a reason that can pass is tried; with it, and with the scope "
+            "`notifications:force`, whatever failed or was canceled and has not left.",
             tag="Notifications",
             scope="notifications:write",
-            body=ReasonBody,
+            body=RetryBody,
             body_optional=True,
             answers={202: Answer(description="Queued again.", schema=NotificationOut)},
             problems=("not-found", "already-final", "not-retryable"),
@@ -89,19 +92,23 @@ async def cancel_notification(
 async def retry_notification(
     notification_id: FromPath[str], request: Call, services: Lent
 ) -> Response[NotificationOut]:
-    """Queue what failed for a reason that can pass."""
-    told = await read_body(request, ReasonBody, optional=True)
+    """Queue again what failed for a reason that can pass, or what a person insists on."""
+    told = await read_body(request, RetryBody, optional=True)
+    if told.force:
+        await need_scope(services, request, "notifications:force")
 
     async def act(tx: Transaction, business_id: UUID, message: UUID, row: Any) -> dict[str, Any]:
-        if row["status"] in ("delivered", "read", "sent", "canceled"):
+        if row["status"] in ("delivered", "read", "sent"):
             raise ConflictError("It has come to its end already.", code="already-final")
-        reason = REASONS.get(row["reason"])
-        if row["status"] != "failed" or reason is None or not reason.retryable:
-            raise ConflictError("Trying it again cannot help.", code="not-retryable")
+        if not told.force:
+            _refuse_hopeless(row)
+        elif row["phase"] != "final":
+            raise ConflictError("It is still on its way.", code="not-retryable")
         if row["too_late"]:
             raise ConflictError("It would come too late.", code="not-retryable")
         await settle.retry(tx, business_id, message)
-        return {"reason": told.reason, "failed": row["reason"]}
+        forced = {"force": True} if told.force else {}
+        return {"reason": told.reason, "failed": row["reason"], **forced}
 
     return await _act(notification_id, request, services, "notification.retry", act, 202)
 
@@ -149,6 +156,17 @@ async def settle_notification(
     return await _act(notification_id, request, services, "notification.settle", act)
 
 
+def _refuse_hopeless(row: Any) -> None:
+    """Refuse a retry that nobody insists on where it cannot help, or would come twice."""
+    if row["status"] == "canceled":
+        raise ConflictError("It has come to its end already.", code="already-final")
+    reason = REASONS.get(row["reason"])
+    if row["status"] != "failed" or reason is None or not reason.retryable:
+        raise ConflictError("Trying it again cannot help.", code="not-retryable")
+    if row["follower"] not in (None, "failed", "canceled"):
+        raise ConflictError("The next channel has taken over from it.", code="not-retryable")
+
+
 async def _act(
     outward_id: str, request: Call, services: Services, action: str, act: _Act, status: int = 200
 ) -> Response[NotificationOut]:
@@ -163,6 +181,7 @@ async def _act(
         if row is None:
             raise NotFoundError("There is nothing with this id.")
         after = await act(transaction, business.id, message, row)
+        followed = await following.follow(services, transaction, [message])
         await audit.record(
             transaction,
             business_id=business.id,
@@ -173,7 +192,7 @@ async def _act(
             after=after,
             ip=address_of(request),
         )
-    services.ring.lanes([(business.id, row["channel"])])
+    services.ring.lanes({(business.id, row["channel"])} | followed)
     _, notice = await load_story(outward_id, request, services)
     return Response(show_story(notice, business), status_code=status)
 

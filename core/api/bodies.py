@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Shape = TypeVar("Shape")
 
 BODY_LIMIT: Final = 64 * 1024
+BATCH_LIMIT: Final = 1024 * 1024
 WEBHOOK_LIMIT: Final = 3 * 1024 * 1024
 
 _FIRST_YEAR: Final = 2000
@@ -36,6 +37,7 @@ async def read_body(
     *,
     media_types: tuple[str, ...] = (JSON,),
     optional: bool = False,
+    as_it_came: bool = False,
 ) -> Shape:
     """Read the body as a struct.
 
@@ -44,6 +46,7 @@ async def read_body(
         shape: the struct.
         media_types: what is read here.
         optional: an empty body counts as `{}`.
+        as_it_came: the items of a batch are looked at one by one, with `read_item`.
 
     Raises:
         MediaTypeError: 415.
@@ -58,7 +61,21 @@ async def read_body(
         if given not in media_types:
             wanted = " or ".join(media_types)
             raise MediaTypeError(f"Send the body as {wanted}.")
-    return _shaped(_decoded(raw), shape, strict=True)
+    content = _decoded(raw)
+    if not as_it_came and b"\\u0000" in raw:
+        _refuse_nul(content)
+    return _shaped(content, shape, strict=True)
+
+
+def read_item(content: object, shape: type[Shape]) -> Shape:
+    """Read one item of a batch as a struct.
+
+    Raises:
+        ProblemError: 400, it is nested too deeply.
+        InvalidInputError: 422, it is of another shape.
+    """
+    _refuse_nul(content)
+    return _shaped(content, shape, strict=True)
 
 
 def read_query(request: Request[Any, Any, Any], shape: type[Shape]) -> Shape:
@@ -97,16 +114,25 @@ def read_moment(moment: datetime | None, pointer: str) -> datetime | None:
 
 def _decoded(raw: bytes) -> Any:
     try:
-        content = msgspec.json.decode(raw)
-        holds_nul = b"\\u0000" in raw and _holds_nul(content)
+        return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ProblemError("The body is no JSON.") from None
     except RecursionError:
-        raise ProblemError("The body is nested too deeply.") from None
+        raise _too_deep() from None
+
+
+def _too_deep() -> ProblemError:
+    return ProblemError("The body is nested too deeply.")
+
+
+def _refuse_nul(content: object) -> None:
+    try:
+        holds_nul = _holds_nul(content)
+    except RecursionError:
+        raise _too_deep() from None
     if holds_nul:
         fault = FieldFault("", "invalid", "Texts may not hold the character NUL.")
         raise InvalidInputError(fault.message, errors=[fault])
-    return content
 
 
 def _holds_nul(value: object) -> bool:

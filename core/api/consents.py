@@ -28,7 +28,7 @@ from core.api.operations import Answer, Example, Operation, described
 from core.businesses.store import BusinessRow
 from core.channels.host import Transaction
 from core.consent import ledger, reading, revocation
-from core.consent.texts import consent_text
+from core.consent.texts import load_texts
 from core.customers.store import CustomerIn, put_customers
 from core.errors import FieldFault, InvalidInputError, NotFoundError
 from core.ids import CONSENT, inward, outward
@@ -279,15 +279,9 @@ async def _grant(
     [stored] = await put_customers(transaction, services.vault, business.id, [customer])
     if stored.erased_at is not None:
         raise NotFoundError("This customer was erased.")
-    shown = await consent_text(
-        transaction,
-        business.id,
-        business_name=business.name,
-        channel=told.channel,
-        channel_title=services.registry.states[told.channel].title,
-        purpose=told.purpose,
-        language=told.locale or told.text_version.rpartition("-")[0] or business.default_locale,
-    )
+    texts = await load_texts(transaction, business.id)
+    sentence = texts.check(told.channel, told.purpose, told.text_version, told.locale)
+    shown = sentence.shown(business.name, services.registry.states[told.channel].title)
     state = await ledger.grant(
         transaction,
         business.id,
@@ -298,8 +292,8 @@ async def _grant(
             source=told.source,
             granted_at=told.granted_at,
             text_version=told.text_version,
-            text_hash=shown.hash if shown.text_version == told.text_version else None,
-            locale=told.locale,
+            text_hash=shown.hash,
+            locale=told.locale or shown.language,
             proof_reference=told.proof_reference,
             proof=told.proof,
         ),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from litestar import Litestar
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+    from core.access.rates import Standing
+
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACE: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _HEADERS: Final = (
@@ -52,12 +54,22 @@ class _Edge:
         async def send_with_ids(message: Message) -> None:
             if message["type"] == "http.response.start":
                 there = {name.lower() for name, _ in message["headers"]}
-                more = [(name, value) for name, value in added if name not in there]
+                told = (*added, *_rate_headers(state.get("rate")))
+                more = [(name, value) for name, value in told if name not in there]
                 message["headers"] = [*message["headers"], *more]
             await send(message)
 
         with log_context(request_id=request_id, trace_id=trace_id):
             await self._app(scope, receive, send_with_ids)
+
+
+def _rate_headers(standing: Standing | None) -> tuple[tuple[bytes, bytes], ...]:
+    """Write what a key may still do, as structured fields (the IETF's RateLimit headers)."""
+    if standing is None:
+        return ()
+    policy = f'"key";q={standing.rate.burst};w={standing.rate.window}'
+    left = f'"key";r={standing.remaining};t={standing.resets_in}'
+    return (b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())
 
 
 def _ids(headers: dict[bytes, bytes]) -> tuple[str, str]:

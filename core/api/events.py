@@ -73,7 +73,7 @@ async def tell_event(request: Call, services: Lent) -> Response[wire.Answer]:
     asked = read_query(request, TellQuery)
     told = await read_body(request, wire.EventIn, media_types=(JSON, CLOUD_EVENT))
     business = await tenant(services, request, told.data.business_id, "/data/business_id")
-    event = wire.as_event(told, business, services.clock.now())
+    event = wire.as_event(told, business, services.clock.now(), services.registry.event_types())
     if asked.dry_run:
         return await _try_out(request, services, business, event)
     [answer] = await take_in(services, business, [event])

@@ -8,9 +8,19 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
-from core.ids import CONSENT, DECISION, EVENT, NOTIFICATION, WEBHOOK_ENDPOINT, outward
+from core.ids import (
+    ALERT,
+    CONSENT,
+    DECISION,
+    EVENT,
+    JOB,
+    NOTIFICATION,
+    WEBHOOK_ENDPOINT,
+    outward,
+)
 
 BUSINESS: Final = "salon-aurora"
+TRIAL: Final = "salon-trial"
 CUSTOMER: Final = "cus_88"
 BOOKING: Final = "B-1001"
 
@@ -19,6 +29,7 @@ EVENT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000e001")
 NOTIFICATION_UUID: Final = UUID("019ab000-0000-7000-8000-00000000a001")
 DECISION_UUID: Final = UUID("019ab000-0000-7000-8000-00000000d001")
 ENDPOINT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000f001")
+ALERT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000f003")
 OLD_ENDPOINT_UUID: Final = UUID("019ab000-0000-7000-8000-00000000f002")
 
 CONSENT_ID: Final = outward(CONSENT, CONSENT_UUID)
@@ -31,6 +42,9 @@ EVENT_ID: Final = outward(EVENT, EVENT_UUID)
 NOTIFICATION_ID: Final = outward(NOTIFICATION, NOTIFICATION_UUID)
 DECISION_ID: Final = outward(DECISION, DECISION_UUID)
 ENDPOINT_ID: Final = outward(WEBHOOK_ENDPOINT, ENDPOINT_UUID)
+JOB_UUID: Final = UUID("019ab000-0000-7000-8000-000000000b01")
+JOB_ID: Final = outward(JOB, JOB_UUID)
+ALERT_ID: Final = outward(ALERT, ALERT_UUID)
 OLD_ENDPOINT_ID: Final = outward(WEBHOOK_ENDPOINT, OLD_ENDPOINT_UUID)
 
 BUSINESS_BODY: Final = {
@@ -65,6 +79,15 @@ CLOUD_EVENT_BODY: Final[dict[str, Any]] = EVENT_BODY | {
     "subject": f"booking/{BOOKING}",
     "data": EVENT_BODY["data"] | {"booking": BOOKING_BODY | {"version": 2}},
 }
+BATCH_EVENTS: Final[list[dict[str, Any]]] = [
+    EVENT_BODY
+    | {
+        "id": f"bk-{number}-imported",
+        "type": "booking.imported",
+        "data": EVENT_BODY["data"] | {"booking": BOOKING_BODY | {"ref": f"B-{number}"}},
+    }
+    for number in (2001, 2002)
+]
 CONSENT_BODY: Final[dict[str, Any]] = {
     "business_id": BUSINESS,
     "customer_id": CUSTOMER,
@@ -76,6 +99,16 @@ CONSENT_BODY: Final[dict[str, Any]] = {
     "proof_reference": "form/41",
     "proof": {"form_url": "https://booking.example.com/s/aurora"},
     "customer": {"first_name": "Giulia", "phone": "+393331234567", "locale": "it"},
+}
+IMPORT_LINE: Final[dict[str, Any]] = {
+    "customer_id": "cus_91",
+    "channel": "whatsapp",
+    "source": "paper",
+    "granted_at": "2026-10-01T09:30:00+02:00",
+    "text_version": "it-v1",
+    "proof_reference": "folder 7, sheet 12",
+    "phone": "333 765 4321",
+    "first_name": "Marco",
 }
 ENDPOINT_BODY: Final[dict[str, Any]] = {
     "url": "https://booking.example.com/hooks/patchbay",

@@ -14,12 +14,18 @@ from litestar.exceptions import ImproperlyConfiguredException
 from core.access.audit import record_refusal
 from core.access.keys import ALL, SCOPES, KeyRing, UnauthenticatedError
 from core.api.operations import PUBLIC
-from core.businesses.store import find_business, get_business
-from core.errors import FieldFault, InvalidInputError, NotFoundError, PermissionDeniedError
+from core.businesses.store import find_business, find_businesses, get_business
+from core.errors import (
+    FieldFault,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProblemError,
+)
 from core.ids import REF_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
     from uuid import UUID
 
     from litestar import Request
@@ -33,10 +39,9 @@ if TYPE_CHECKING:
     Connection = ASGIConnection[Any, Any, Any, Any]
     Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
 
-Owned = Literal["event", "notification_outbox", "decision", "customer_consents"]
+Owned = Literal["event", "notification_outbox", "decision", "customer_consents", "job"]
 _REF: Final = re.compile(REF_PATTERN + r"(?!\n)")
 _BEARER: Final = "bearer "
-_TEST: Final = "test"
 
 
 def authentication(services: Services) -> Guard:
@@ -52,21 +57,39 @@ def authentication(services: Services) -> Guard:
         given = connection.headers.get("authorization", "")
         if given[: len(_BEARER)].lower() != _BEARER:
             raise UnauthenticatedError("Send `Authorization: Bearer pb_...`.")
-        caller = await ring.verify(given[len(_BEARER) :].strip())
-        connection.scope["state"]["caller"] = caller
-        if not caller.may(scope):
-            await record_refusal(
-                services.database,
-                business_id=caller.business_id,
-                actor=caller.actor,
-                action=str(getattr(handler, "handler_name", scope)),
-                target=connection.scope["path"],
-                reason=f"scope-missing: {scope}",
-                ip=address_of(connection),
-            )
-            raise PermissionDeniedError(f"The key lacks the scope {scope}.")
+        caller = await ring.verify(given[len(_BEARER) :].strip(), address_of(connection))
+        state = connection.scope["state"]
+        state["caller"] = caller
+        state["rate"] = await ring.rates.spend(caller.key_id, caller.rate)
+        await need_scope(services, connection, scope, handler)
 
     return guard
+
+
+async def need_scope(
+    services: Services,
+    connection: Connection,
+    scope: str,
+    handler: BaseRouteHandler | None = None,
+) -> None:
+    """Refuse a caller whose key lacks a scope, and write that down.
+
+    Raises:
+        PermissionDeniedError: it does.
+    """
+    caller: Caller = connection.scope["state"]["caller"]
+    if caller.may(scope):
+        return
+    await record_refusal(
+        services.database,
+        business_id=caller.business_id,
+        actor=caller.actor,
+        action=str(getattr(handler, "handler_name", scope)),
+        target=connection.scope["path"],
+        reason=f"scope-missing: {scope}",
+        ip=address_of(connection),
+    )
+    raise PermissionDeniedError(f"The key lacks the scope {scope}.")
 
 
 def is_scope(scope: object) -> bool:
@@ -103,7 +126,7 @@ async def tenant(
 
     Raises:
         InvalidInputError: a platform's key must name the business.
-        NotFoundError: there is none, or it is somebody else's, or a live one for a test key.
+        NotFoundError: there is none, or it is somebody else's, or of the other mode than the key.
     """
     caller = caller_of(request)
     if ref is not None and not is_ref(ref):
@@ -123,6 +146,35 @@ async def tenant(
         raise NotFoundError("There is no such business.")
     if not _sees(caller, found):
         await refuse(services, request, f"business:{ref}")
+    return found
+
+
+async def tenants(
+    services: Services, request: Request[Any, Any, Any], refs: Iterable[str | None], pointer: str
+) -> dict[str | None, BusinessRow | ProblemError]:
+    """Return the businesses that the parts of a call are about, or why not, in one statement.
+
+    Args:
+        services: the process's parts.
+        request: the call.
+        refs: what its parts name; None where one names nothing.
+        pointer: where a part names it.
+    """
+    wanted = set(refs)
+    there: dict[str, BusinessRow] = {}
+    if caller_of(request).business_id is None:
+        async with services.database.engine() as transaction:
+            there = await find_businesses(transaction, sorted(ref for ref in wanted if ref))
+    found: dict[str | None, BusinessRow | ProblemError] = {}
+    for ref in wanted:
+        known = there.get(ref) if ref is not None else None
+        if known is not None and _sees(caller_of(request), known):
+            found[ref] = known
+            continue
+        try:
+            found[ref] = await tenant(services, request, ref, pointer)
+        except ProblemError as error:
+            found[ref] = error
     return found
 
 
@@ -155,7 +207,7 @@ async def owner(
 
 
 def _sees(caller: Caller, business: BusinessRow) -> bool:
-    return caller.mode != _TEST or business.mode == _TEST
+    return caller.mode == business.mode
 
 
 async def refuse(services: Services, request: Request[Any, Any, Any], target: str) -> NoReturn:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from litestar.enums import ScopeType
 
+from core.crashpoint import crashpoint
+
 if TYPE_CHECKING:
     from litestar import Litestar
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -50,6 +52,8 @@ class _Headers:
                 added = self._always + (_OF_JSON if b"json" in kind else ())
                 more = [one for one in added if one[0] not in there]
                 message["headers"] = [*message["headers"], *more]
+            elif scope["method"] == "POST":
+                crashpoint("mid_answer")
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

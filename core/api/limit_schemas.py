@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from core.api.paging import DEFAULT_LIMIT, Cursor, Limit
 from core.api.schemas import In, Out, Slug
+from core.notify.events import Ref
 
 Why = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 
@@ -21,6 +23,34 @@ class LimitsShown(Out, frozen=True, kw_only=True):
     suspend_minimum: int
     grace_seconds: int
     unconfirmed: str
+
+
+class LanesQuery(In, frozen=True, kw_only=True):
+    """Whose limits: of one business, or of all that the key may see."""
+
+    business_id: Ref | None = None
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor | None = None
+
+
+class LaneOut(Out, frozen=True, kw_only=True):
+    """One channel of one business: what it may send, what it has sent, what stops it."""
+
+    business_id: str
+    channel: str
+    state: str
+    reason: str | None
+    per_minute: int
+    per_day: int
+    used_today: int
+
+
+class LanePage(Out, frozen=True, kw_only=True):
+    """A page of channels."""
+
+    data: list[LaneOut]
+    next_cursor: str | None
+    has_more: bool
 
 
 class PauseBody(In, frozen=True, kw_only=True):
@@ -56,6 +86,13 @@ class ReasonBody(In, frozen=True, kw_only=True):
     """Why somebody acted on a message."""
 
     reason: Why = ""
+
+
+class RetryBody(In, frozen=True, kw_only=True):
+    """Why somebody wants another try; `force` also tries what is final by the rules."""
+
+    reason: Why = ""
+    force: bool = False
 
 
 class SettleBody(In, frozen=True, kw_only=True):

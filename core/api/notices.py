@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core.customers.phones import mask_phone
 from core.customers.store import address_context
 from core.errors import NotFoundError
+from core.notify.chains import links_of
 from core.notify.explain import explain_decision, explain_notification
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ async def load_notification(
     )
     plugin = services.registry.plugins.get(row["channel"])
     words = plugin.error_words() if plugin else {}
-    account = explain_notification(row, decision, attempts, news, words)
+    links = await links_of(transaction, business_id, row, decision)
+    account = explain_notification(row, decision, attempts, news, words, links)
     phone, address = _masked(services, business_id, row, row["address_id"])
     return Notice(
         account=account,
@@ -107,7 +109,9 @@ async def load_decision(
         raise NotFoundError("There is no such notification.")
     phone, address = _masked(services, business_id, row, row["address_id"])
     return Notice(
-        account=explain_decision(row, row["event_type"]),
+        account=explain_decision(
+            row, row["event_type"], await links_of(transaction, business_id, None, row)
+        ),
         customer_ref=row["customer_ref"] or "",
         phone=phone,
         address=address,
@@ -116,9 +120,17 @@ async def load_decision(
 
 
 async def list_notifications(
-    transaction: Transaction, business_id: UUID, asked: NotificationsQuery, before: UUID | None
+    transaction: Transaction,
+    business_id: UUID,
+    asked: NotificationsQuery,
+    before: UUID | None,
+    *,
+    address_hash: bytes | None = None,
 ) -> Sequence[Mapping[str, Any]]:
-    """Return one row more than was asked for, the newest first."""
+    """Return one row more than was asked for, the newest first.
+
+    With a blind index of an address: only what concerns the customers who have this address.
+    """
     suppressed = asked.status == SUPPRESSED
     source = (
         """
@@ -144,6 +156,9 @@ async def list_notifications(
           AND ($5::timestamptz IS NULL OR n.created_at > $5)
           AND ($6::timestamptz IS NULL OR n.created_at < $6)
           AND ($7::uuid IS NULL OR n.id < $7)
+          AND ($9::bytea IS NULL OR n.customer_id IN (
+              SELECT a.customer_id FROM customer_address a
+              WHERE a.business_id = $1 AND a.address_hash = $9))
         ORDER BY n.id DESC LIMIT $8
         """,
         business_id,
@@ -154,6 +169,7 @@ async def list_notifications(
         asked.created_before,
         before,
         asked.limit + 1,
+        address_hash,
     )
 
 

@@ -1,7 +1,9 @@
 """Events and notifications as they go over the wire."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from core.api.paging import DEFAULT_LIMIT, Cursor, Limit
 from core.api.schemas import In, Out
@@ -73,6 +75,20 @@ class NotificationsQuery(In, frozen=True, kw_only=True):
     cursor: Cursor | None = None
 
 
+class NotificationsSearch(In, frozen=True, kw_only=True):
+    """Which notifications; those fit that fit everything that is named."""
+
+    business_id: Ref | None = None
+    phone: Annotated[str, Meta(min_length=3, max_length=40)] | None = None
+    status: Status | None = None
+    customer_id: Ref | None = None
+    booking_ref: Ref | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor | None = None
+
+
 class Recipient(Out, frozen=True, kw_only=True):
     """To whom; the address is masked."""
 
@@ -127,7 +143,10 @@ class NotificationSummary(Out, frozen=True, kw_only=True):
 
 
 class NotificationOut(Out, frozen=True, kw_only=True):
-    """A notification with its whole story; `dec_` ids are notices that were never queued."""
+    """A notification with its whole story; `dec_` ids are notices that were never queued.
+
+    `fallback_of` is the same notice on the channel before, `followed_by` on the one behind.
+    """
 
     id: str
     event_id: str | None
@@ -145,6 +164,8 @@ class NotificationOut(Out, frozen=True, kw_only=True):
     next_attempt_at: datetime | None
     explanation: Explanation
     timeline: list[MomentOut]
+    fallback_of: str | None
+    followed_by: str | None
     metadata: dict[str, str]
     created_at: datetime
     updated_at: datetime

@@ -64,7 +64,7 @@ async def list_notifications(request: Call, services: Lent) -> Response[dict[str
     business = await tenant(services, request, asked.business_id, "?business_id")
     async with services.database.business(business.id) as transaction:
         rows = await notices.list_notifications(transaction, business.id, asked, before)
-    return Response(page(rows, asked.limit, _summary, lambda row: row["id"]))
+    return Response(page(rows, asked.limit, show_summary, lambda row: row["id"]))
 
 
 @get(
@@ -147,6 +147,9 @@ async def load_story(
 def show_story(notice: notices.Notice, business: BusinessRow) -> NotificationOut:
     """Write a notification as it goes over the wire."""
     account, row = notice.account, notice.row
+    due_at = account.next_attempt_at
+    if due_at is not None:
+        due_at += business.ahead
     queued = account.status != notices.SUPPRESSED
     return NotificationOut(
         id=account.id,
@@ -161,8 +164,8 @@ def show_story(notice: notices.Notice, business: BusinessRow) -> NotificationOut
         to=Recipient(customer_id=notice.customer_ref, phone=notice.phone, address=notice.address),
         provider_message_id=row["provider_message_id"] if queued else None,
         attempts=len(account.attempts),
-        send_at=account.next_attempt_at if not account.attempts else None,
-        next_attempt_at=account.next_attempt_at if account.attempts else None,
+        send_at=due_at if not account.attempts else None,
+        next_attempt_at=due_at if account.attempts else None,
         explanation=Explanation(
             summary=account.summary,
             advice=account.advice,
@@ -183,13 +186,16 @@ def show_story(notice: notices.Notice, business: BusinessRow) -> NotificationOut
             MomentOut(at=one.at, status=one.status, note=one.note or None)
             for one in account.timeline
         ],
+        fallback_of=account.links.before.id if account.links.before else None,
+        followed_by=account.links.after.id if account.links.after else None,
         metadata={"booking_ref": account.booking_ref} if account.booking_ref else {},
         created_at=row["created_at"],
         updated_at=row["updated_at"] if queued else row["created_at"],
     )
 
 
-def _summary(row: Mapping[str, Any]) -> NotificationSummary:
+def show_summary(row: Mapping[str, Any]) -> NotificationSummary:
+    """Write a row of a list as it goes over the wire."""
     prefix = DECISION if row["status"] == notices.SUPPRESSED else NOTIFICATION
     return NotificationSummary(
         id=outward(prefix, row["id"]),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from core.access.keys import SCOPES
+from core.api.callback_examples import example_of
 from core.api.operations import CLOUD_EVENT, PUBLIC, Operation
 from core.api.problem_types import PROBLEMS
 from core.api.problems import MEDIA_TYPE
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
 _REF: Final = "#/components/schemas/{name}"
 _SIGNED: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _EVERYWHERE: Final = ("internal", "unavailable")
-_WITH_KEY: Final = ("unauthenticated", "key-expired", "scope-missing")
+_WITH_KEY: Final = ("unauthenticated", "key-expired", "scope-missing", "rate-limited")
 _WITH_BODY: Final = ("malformed", "validation", "too-large", "unsupported-media-type")
 _TAGS: Final = {
     "Events": "What happens to bookings: the one call a booking system must learn.",
     "Notifications": "What became of each message, and why.",
     "Consents": "Who may be written to; append-only, with proof.",
     "Businesses": "The tenants, under the booking system's own ids.",
+    "Alerts": "What needs a person, and who took it on.",
     "Webhooks out": "What we tell the booking system, signed, at its own addresses.",
+    "Sandbox": "For trying out: with a test key, on test businesses, nothing leaves the house.",
     "Reference": "Catalogues for programs.",
     "Provider webhooks": "For the providers, not for the booking system.",
     "Operations": "For whoever runs the host.",
@@ -92,13 +95,18 @@ def _webhooks() -> dict[str, Any]:
     return {
         kind: {
             "post": {
-                "operationId": "told" + "".join(part.title() for part in kind.split(".")),
+                "operationId": "told" + kind.replace("_", ".").title().replace(".", ""),
                 "summary": meaning,
                 "tags": ["Webhooks out"],
                 "parameters": [{"name": name, **header} for name in _SIGNED],
                 "requestBody": {
                     "required": True,
-                    "content": {CLOUD_EVENT: {"schema": _ref(CallbackBody)}},
+                    "content": {
+                        CLOUD_EVENT: {
+                            "schema": _ref(CallbackBody),
+                            "examples": {"as it arrives": {"value": example_of(kind)}},
+                        }
+                    },
                 },
                 "responses": {"2XX": {"description": "Taken; anything else is tried again."}},
             }
@@ -167,6 +175,8 @@ def _operation(path: str, operation: Operation, components: Mapping[str, Any]) -
     if operation.scope != PUBLIC:
         described["security"] = [{"apiKey": []}]
         described["x-scope"] = operation.scope
+        if operation.test_key:
+            described["x-test-key"] = True
     scope = "" if operation.scope == PUBLIC else f"Needs the scope `{operation.scope}`."
     described["description"] = " ".join(part for part in (operation.description, scope) if part)
     if operation.body is not None:

@@ -58,6 +58,7 @@ class Operation:
         body: the struct its body is read as.
         query: the struct its query is read as.
         headers: name -> (meaning, required).
+        test_key: only a test key may call it.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Operation:
     headers: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     examples: Mapping[str, Example] = field(default_factory=dict)
     description: str = ""
+    test_key: bool = False
 
 
 def described(operation: Operation) -> dict[str, Any]:

@@ -239,7 +239,7 @@ _ALL: Final = (
         "too-large",
         413,
         "The body is too large",
-        "64 kB for a call, 3 MB for a provider's webhook.",
+        "64 kB for a call, 3 MB for a provider's webhook, 32 MB for an import.",
         "Send less at once.",
     ),
     Problem(

@@ -10,6 +10,7 @@ import structlog
 from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from core.access.rates import RateLimitedError
 from core.api.problem_types import PROBLEMS
 from core.errors import FieldFault, ProblemError, WebhookRejectedError
 
@@ -78,45 +79,48 @@ def exception_handler(
     """Return the one place where an exception becomes an answer; it never shows a trace."""
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        slug, detail, faults = _understood(error)
-        state = request.scope["state"]
-        if slug == "internal":
-            _logger.error("request failed", path=request.scope["path"], exc_info=error)
-        elif slug == "unavailable":
-            _logger.warning("unavailable", error=type(error).__name__)
-        return _answer(public_url, slug, detail, faults, error, request.scope["path"], state)
+        if isinstance(error, RateLimitedError):
+            request.scope["state"]["rate"] = error.standing
+        return _answer(problem_body(public_url, request, error), error)
 
     return answer
 
 
-def _answer(
-    public_url: str,
-    slug: str,
-    detail: str,
-    faults: Sequence[FieldFault],
-    error: Exception,
-    path: str,
-    state: dict[str, Any],
-) -> Response[bytes]:
+def problem_body(
+    public_url: str, request: Request[Any, Any, Any], error: Exception
+) -> dict[str, Any]:
+    """Return what a caller is told of an exception; a fault of ours is logged on the way."""
+    slug, detail, faults = _understood(error)
+    path = request.scope["path"]
+    if slug == "internal":
+        _logger.error("request failed", path=path, exc_info=error)
+    elif slug == "unavailable":
+        _logger.warning("unavailable", error=type(error).__name__)
     problem = PROBLEMS[slug]
-    status = error.status if isinstance(error, ProblemError) else problem.status
     about = problem_type(public_url, slug)
     body: dict[str, Any] = {
         "type": about,
         "title": problem.title,
-        "status": status,
+        "status": error.status if isinstance(error, ProblemError) else problem.status,
         "detail": detail or problem.meaning,
         "code": slug,
         "instance": path,
-        "trace_id": state.get("trace_id", ""),
+        "trace_id": request.scope["state"].get("trace_id", ""),
         "docs": about,
     }
     if faults:
         body["errors"] = [
             {"pointer": one.pointer, "code": one.code, "message": one.message} for one in faults
         ]
+    return body
+
+
+def _answer(body: dict[str, Any], error: Exception) -> Response[bytes]:
+    status = body["status"]
     headers = {"Cache-Control": "no-store"}
-    if status in RETRY_AFTER and problem.retry:
+    if isinstance(error, RateLimitedError):
+        headers["Retry-After"] = str(error.retry_after)
+    elif status in RETRY_AFTER and PROBLEMS[body["code"]].retry:
         headers["Retry-After"] = RETRY_AFTER[status]
     if status == 401:  # noqa: PLR2004 - a status is its own name
         headers["WWW-Authenticate"] = 'Bearer realm="patchbay"'

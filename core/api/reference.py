@@ -1,6 +1,6 @@
 """What a program may look up: the problem types, and the event types with their schemas."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Response, get
@@ -10,7 +10,10 @@ from core.api.operations import PUBLIC, Answer, Example, Operation, described
 from core.api.problem_types import PROBLEMS
 from core.api.problems import problem_type
 from core.api.schemas import EventType, EventTypeList, ProblemType, ProblemTypeList
+from core.channels.plugin import EventType as AddedType
 from core.notify.events import EVENT_TYPES, EventIn
+
+_PART: Final = "#/$defs/{name}"
 
 
 @get(
@@ -59,21 +62,35 @@ async def list_problems(services: Lent) -> Response[ProblemTypeList]:
         )
     ),
 )
-async def list_event_types() -> Response[EventTypeList]:
-    """Return the types that are understood."""
+async def list_event_types(services: Lent) -> Response[EventTypeList]:
+    """Return the types that are understood: the host's own, and those that channels add."""
     return Response(
         EventTypeList(
             data=[
                 EventType(type=name, meaning=meaning, schema=_schema(name))
                 for name, meaning in EVENT_TYPES.items()
             ]
+            + [
+                EventType(type=one.name, meaning=one.meaning, schema=_schema(one.name, one))
+                for one in services.registry.event_types().values()
+            ]
         )
     )
 
 
-def _schema(event_type: str) -> dict[str, Any]:
+def _schema(event_type: str, added: AddedType | None = None) -> dict[str, Any]:
+    """Return the schema of an event; `data.details` is as its channel says, or not there."""
     schema = msgspec.json.schema(EventIn)
-    schema["$defs"]["EventIn"]["properties"]["type"] = {"const": event_type}
+    parts = schema["$defs"]
+    parts["EventIn"]["properties"]["type"] = {"const": event_type}
+    if added is None:
+        del parts["EventData"]["properties"]["details"]
+        return schema
+    [details], theirs = msgspec.json.schema_components([added.details], ref_template=_PART)
+    schema["$defs"] = theirs | parts
+    parts["EventData"]["properties"]["details"] = details
+    if any(field.required for field in msgspec.structs.fields(added.details)):
+        parts["EventData"]["required"] = [*parts["EventData"]["required"], "details"]
     return schema
 
 

@@ -12,7 +12,9 @@ from core.notify.events import EVENT_TYPES, Line, Ref
 from core.notify.rules import BUILT_IN, REMINDER, QuietHours, Rule
 
 LONGEST = timedelta(days=90)
+_LONGEST_PATIENCE = timedelta(days=7)
 _MINUTE = timedelta(minutes=1)
+_TWO = 2
 
 RuleKey = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$(?!\n)")]
 Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)", examples=["21:00"])]
@@ -34,7 +36,17 @@ class RuleBody(In, frozen=True, kw_only=True):
     event_type: Annotated[str, Meta(max_length=64)] | None = None
     template: TemplateName | None = None
     enabled: bool = True
-    channels: Annotated[tuple[Slug, ...], Meta(max_length=8)] = ()
+    channels: Annotated[
+        tuple[Slug, ...],
+        Meta(max_length=8, description="Best first: where one cannot deliver, the next does."),
+    ] = ()
+    fallback_after: Annotated[
+        timedelta | None,
+        Meta(
+            description="A message that has not arrived so long after it was sent is followed by "
+            "the next channel; without it only a failure is. A minute to 7 days."
+        ),
+    ] = None
     lead: Annotated[timedelta, Meta(description="How long before the start.")] | None = None
     minimum_notice: timedelta = timedelta()
     quiet_hours: QuietBody | None = None
@@ -50,6 +62,7 @@ class RuleOut(Out, frozen=True, kw_only=True):
     template: str
     enabled: bool
     channels: list[str]
+    fallback_after: timedelta | None
     lead: timedelta | None
     minimum_notice: timedelta
     quiet_hours: QuietBody | None
@@ -81,9 +94,21 @@ class CanceledOut(Out, frozen=True, kw_only=True):
 
 
 def as_rule(
-    key: str, told: RuleBody, version: int, channels: frozenset[str]
+    key: str,
+    told: RuleBody,
+    version: int,
+    channels: frozenset[str],
+    types: frozenset[str] = frozenset(),
 ) -> tuple[Rule, list[FieldFault]]:
-    """Return the rule that a body describes, and what is wrong with it."""
+    """Return the rule that a body describes, and what is wrong with it.
+
+    Args:
+        key: the rule's.
+        told: the body.
+        version: the rule's version that is written over.
+        channels: the channels there are.
+        types: the event types that channels add.
+    """
     built_in = BUILT_IN.get(key)
     quiet = told.quiet_hours
     rule = Rule(
@@ -104,12 +129,13 @@ def as_rule(
         variables=told.variables or {},
         enabled=told.enabled,
         version=version,
+        fallback_after=told.fallback_after,
     )
-    return rule, _faults(rule, channels)
+    return rule, _faults(rule, channels, types)
 
 
-def _faults(rule: Rule, channels: frozenset[str]) -> list[FieldFault]:
-    known, built_in = ", ".join(EVENT_TYPES), BUILT_IN.get(rule.key)
+def _faults(rule: Rule, channels: frozenset[str], types: frozenset[str]) -> list[FieldFault]:
+    known, built_in = ", ".join((*EVENT_TYPES, *sorted(types))), BUILT_IN.get(rule.key)
     quiet = rule.quiet
     fits = rule.minimum_notice >= timedelta() and rule.minimum_notice <= LONGEST
     wrong = {
@@ -117,7 +143,8 @@ def _faults(rule: Rule, channels: frozenset[str]) -> list[FieldFault]:
         ("/event_type", "unknown-type", f"The known event types are: {known}."): bool(
             rule.event_type
         )
-        and rule.event_type not in EVENT_TYPES,
+        and rule.event_type not in EVENT_TYPES
+        and rule.event_type not in types,
         ("/event_type", "invalid", "A built-in rule keeps its event type."): built_in is not None
         and rule.event_type != built_in.event_type,
         ("/template", "missing", "A rule of your own needs a template."): not rule.template,
@@ -125,6 +152,13 @@ def _faults(rule: Rule, channels: frozenset[str]) -> list[FieldFault]:
         >= set(rule.channels),
         ("/channels", "repeated", "A channel may come once."): len(set(rule.channels))
         != len(rule.channels),
+        ("/fallback_after", "out-of-range", "It is a minute to 7 days."): (
+            rule.fallback_after is not None
+            and not _MINUTE <= rule.fallback_after <= _LONGEST_PATIENCE
+        ),
+        ("/fallback_after", "invalid", "It needs a rule that names two channels."): (
+            rule.fallback_after is not None and len(rule.channels) < _TWO
+        ),
         ("/lead", "missing", "A reminder needs a lead."): rule.event_type == REMINDER
         and rule.lead is None,
         ("/lead", "invalid", f"Only a rule of {REMINDER} has a lead."): rule.event_type != REMINDER

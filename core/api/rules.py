@@ -118,7 +118,13 @@ async def put_rule(
         version = before.rule.version if before else 0
         if not _matches(request.headers.get(IF_MATCH), version, there=before is not None):
             raise _changed()
-        wanted, faults = as_rule(key, told, version, frozenset(services.registry.states))
+        wanted, faults = as_rule(
+            key,
+            told,
+            version,
+            frozenset(services.registry.states),
+            frozenset(services.registry.event_types()),
+        )
         if faults:
             raise InvalidInputError(faults[0].message, errors=faults)
         after = await rule_store.put_rule(transaction, business.id, wanted, services.clock.now())
@@ -173,6 +179,7 @@ def _shown(kept: KeptRule) -> RuleOut:
         template=rule.template,
         enabled=rule.enabled,
         channels=list(rule.channels),
+        fallback_after=rule.fallback_after,
         lead=rule.lead,
         minimum_notice=rule.minimum_notice,
         quiet_hours=QuietBody(

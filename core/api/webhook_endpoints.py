@@ -107,7 +107,7 @@ async def list_endpoints(request: Call, services: Lent) -> Response[dict[str, An
         rows = await endpoints.list_endpoints(
             transaction,
             business_id=business.id if business else None,
-            mode=_TEST if caller.mode == _TEST else None,
+            mode=caller.mode,
             before=before,
             limit=asked.limit,
         )
@@ -257,7 +257,7 @@ async def own_endpoint(endpoint_id: str, request: Call, services: Services) -> E
             found = await endpoints.get_endpoint(transaction, row_id)
     except NotFoundError:
         await refuse(services, request, f"webhook-endpoint:{endpoint_id}")
-    if caller.mode == _TEST and found.mode != _TEST:
+    if found.mode != caller.mode:
         await refuse(services, request, f"webhook-endpoint:{endpoint_id}")
     return found
 

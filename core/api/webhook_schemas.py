@@ -154,9 +154,12 @@ class ReplayedOut(Out, frozen=True, kw_only=True):
 
 
 class CallbackFacts(Out, frozen=True, kw_only=True, omit_defaults=True):
-    """What is told; which fields there are depends on the type."""
+    """What is told; which fields there are depends on the type.
 
-    business_id: str
+    `business_id` is null where an alert concerns the platform itself.
+    """
+
+    business_id: str | None
     notification_id: str | None = None
     consent_id: str | None = None
     endpoint_id: str | None = None
@@ -174,6 +177,14 @@ class CallbackFacts(Out, frozen=True, kw_only=True, omit_defaults=True):
     state: str | None = None
     message_type: str | None = None
     button: str | None = None
+    alert_id: str | None = None
+    kind: str | None = None
+    severity: str | None = None
+    about: str | None = None
+    account: str | None = None
+    quality: str | None = None
+    language: str | None = None
+    expires_at: str | None = None
 
 
 class CallbackBody(Out, frozen=True, kw_only=True):

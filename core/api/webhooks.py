@@ -14,10 +14,12 @@ from core.api.operations import PUBLIC, Answer, Operation, described
 from core.api.problems import UnavailableError
 from core.channels.channel import Channel
 from core.channels.messages import WebhookRequest
+from core.crashpoint import crashpoint
 from core.errors import NotFoundError, PermissionDeniedError
 from core.ids import new_uuid
 from core.notify.mailbox import Letter
 from core.notify.services import Services
+from core.outbox.sealing import sealing_context
 
 _KEPT_OUT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -62,16 +64,16 @@ async def answer_challenge(slug: FromPath[str], request: Call, services: Lent) -
 )
 async def take_webhook(slug: FromPath[str], request: Call, services: Lent) -> Response[str]:
     """Verify the signature over the raw bytes, store them sealed, commit, ring, answer."""
+    crashpoint("hook_started")
     channel = _channel(services, slug)
     body = await request.body()
     headers = {name.lower(): value for name, value in request.headers.items()}
     told = WebhookRequest(headers=headers, query=dict(request.query_params.items()), body=body)
     channel.verify(told)
+    crashpoint("hook_verified")
     row_id = new_uuid()
     # The body is of no business yet: one call may bring news of many.
-    sealed = services.vault.seal(
-        body, context=("provider_inbox", "body_sealed", slug, str(row_id))
-    )
+    sealed = services.vault.seal(body, context=sealing_context(slug, row_id))
     await services.mailbox.keep(
         Letter(
             id=row_id,
@@ -81,6 +83,7 @@ async def take_webhook(slug: FromPath[str], request: Call, services: Lent) -> Re
             received_at=services.clock.now(),
         )
     )
+    crashpoint("hook_committed")
     services.ring.inbox()
     return Response("", media_type=MediaType.TEXT)
 

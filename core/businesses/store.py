@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = (
     "id, ref, name, timezone, country, default_locale, mode, killed_at, settings, "
-    "created_at, updated_at"
+    "created_at, updated_at, clock_ahead_seconds"
 )
 _Count = Annotated[int, Meta(ge=1, le=100_000)]
 _Percent = Annotated[int, Meta(ge=0, le=100)]
@@ -66,7 +66,11 @@ class BusinessSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class BusinessRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One tenant as it stands."""
+    """One tenant as it stands.
+
+    Attributes:
+        clock_ahead_seconds: how far the clock of a test business was moved; 0 for a live one.
+    """
 
     id: BusinessId
     ref: str
@@ -79,6 +83,12 @@ class BusinessRow(msgspec.Struct, frozen=True, kw_only=True):
     settings: BusinessSettings
     created_at: datetime
     updated_at: datetime
+    clock_ahead_seconds: int = 0
+
+    @property
+    def ahead(self) -> timedelta:
+        """Return how far the business's clock is ahead of ours."""
+        return timedelta(seconds=self.clock_ahead_seconds)
 
 
 class BusinessIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +125,14 @@ async def find_business(transaction: Transaction, ref: str) -> BusinessRow | Non
     """Return the tenant with this id, if the transaction's role can see it."""
     row = await transaction.fetchrow(f"SELECT {_COLUMNS} FROM business WHERE ref = $1", ref)
     return _business(row) if row else None
+
+
+async def find_businesses(transaction: Transaction, refs: Sequence[str]) -> dict[str, BusinessRow]:
+    """Return the tenants with these ids that the transaction's role can see, by id."""
+    rows = await transaction.fetch(
+        f"SELECT {_COLUMNS} FROM business WHERE ref = ANY ($1)", list(refs)
+    )
+    return {row["ref"]: _business(row) for row in rows}
 
 
 async def get_business(transaction: Transaction, business_id: UUID) -> BusinessRow:

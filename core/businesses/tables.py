@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from piccolo.columns import JSONB, UUID, Timestamptz, Varchar
+from piccolo.columns import JSONB, UUID, BigInt, Timestamptz, Varchar
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.table import Table
 
@@ -19,7 +19,10 @@ class Mode(StrEnum):
 
 
 class Business(Table, tablename="business"):
-    """A tenant: a salon, a clinic. `ref` is the id the booking system gave it."""
+    """A tenant: a salon, a clinic. `ref` is the id the booking system gave it.
+
+    `clock_ahead_seconds` is how far the clock of a test business was moved; 0 for a live one.
+    """
 
     id = UUID(default=UUIDv7(), primary_key=True)
     ref = Varchar(length=64, unique=True)  # type: ignore[assignment]  # Table.ref is not used
@@ -32,3 +35,4 @@ class Business(Table, tablename="business"):
     settings = JSONB(default="{}")
     created_at = Timestamptz(default=TimestamptzNow())
     updated_at = Timestamptz(default=TimestamptzNow())
+    clock_ahead_seconds = BigInt(default=0)

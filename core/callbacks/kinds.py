@@ -23,6 +23,17 @@ KINDS: Final = MappingProxyType(
         "consent.granted": "A customer agreed.",
         "consent.revoked": "A customer took the consent back.",
         "message.received": "A customer wrote, or pressed a button.",
+        "channel.connected": "An account of the business began to work, or works again.",
+        "channel.disconnected": "An account stopped working; `code` says why.",
+        "channel.quality_changed": "The provider rates an account anew; `quality` is its word.",
+        "channel.suspended": "A channel stopped sending by itself; `code` says why.",
+        "channel.resumed": "A suspended channel sends again.",
+        "channel.token_expiring": "The access to an account ends soon, at `expires_at`.",
+        "template.approved": "A template may be sent now.",
+        "template.rejected": "A template was refused or taken back; `code` says why.",
+        "template.paused": "The provider paused a template.",
+        "alert.raised": "Something needs a person; `kind` says what.",
+        "alert.resolved": "What an alert was about is over.",
     }
 )
 """Every type that can be subscribed to, and its meaning."""

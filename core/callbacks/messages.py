@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from core.alerts.kinds import KINDS, kind_named
 from core.ids import (
+    ALERT,
     CALLBACK,
     CONSENT,
     DECISION,
@@ -21,8 +23,10 @@ from core.ids import (
 from core.notify.reasons import REASONS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from uuid import UUID
 
+    from core.alerts.kinds import Kind
     from core.callbacks.deliveries import Delivery
 
 LARGEST: Final = 20_000
@@ -33,13 +37,18 @@ _PREFIXES: Final = {
     "decision": DECISION,
     "consent": CONSENT,
     "endpoint": WEBHOOK_ENDPOINT,
+    "alert": ALERT,
 }
 _NAMES: Final = {
     "notification": "notification_id",
     "decision": "notification_id",
     "consent": "consent_id",
     "endpoint": "endpoint_id",
+    "alert": "alert_id",
 }
+_NAMED_BY: Final = {"channel": "channel", "template": "template"}
+"""What has no id of ours and is named by a field of its body."""
+
 _LONGEST_VALUE: Final = 1_000
 
 
@@ -48,12 +57,13 @@ def message_id(delivery_id: UUID) -> str:
     return outward(CALLBACK, delivery_id)
 
 
-def render(source: str, delivery: Delivery) -> bytes:
+def render(source: str, delivery: Delivery, kinds: Mapping[str, Kind] = KINDS) -> bytes:
     """Return the bytes that go over the wire.
 
     Args:
         source: the host that tells, as the CloudEvent names it.
         delivery: the kept facts.
+        kinds: the catalogue of alerts.
     """
     at = delivery.occurred_at
     subject = subject_of(delivery)
@@ -68,20 +78,22 @@ def render(source: str, delivery: Delivery) -> bytes:
             "timestamp": at,
             **({"subject": subject} if subject else {}),
             "datacontenttype": "application/json",
-            "data": _facts(delivery),
+            "data": _facts(delivery, kinds),
         }
     )
 
 
 def subject_of(delivery: Delivery) -> str:
     """Return what a callback is about, such as `notification/ntf_...`; empty when unknown."""
+    if delivery.subject in _NAMED_BY:
+        return f"{delivery.subject}/{delivery.body.get(_NAMED_BY[delivery.subject], '')}"
     if delivery.subject_id is None:
         return ""
     shown = "notification" if delivery.subject == "decision" else delivery.subject
     return f"{shown}/{outward(_PREFIXES[delivery.subject], delivery.subject_id)}"
 
 
-def _facts(delivery: Delivery) -> dict[str, Any]:
+def _facts(delivery: Delivery, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     kept = {name: _short(value) for name, value in sorted(delivery.body.items())}
     facts: dict[str, Any] = {}
     if delivery.subject in _NAMES and delivery.subject_id is not None:
@@ -93,6 +105,8 @@ def _facts(delivery: Delivery) -> dict[str, Any]:
         reason = REASONS.get(str(kept.get("code")))
         facts["retryable"] = bool(reason and reason.retryable)
         facts["sequence"] = delivery.sequence
+    if delivery.subject == "alert":
+        facts["severity"] = kind_named(kinds, str(kept.get("kind"))).severity
     return facts
 
 

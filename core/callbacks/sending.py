@@ -16,6 +16,7 @@ import httpx
 import structlog
 
 from core.alerts import store as alerts
+from core.alerts.kinds import kinds_of
 from core.callbacks import deliveries, endpoints
 from core.callbacks.addresses import ForbiddenAddressError, check_url
 from core.callbacks.deliveries import Attempted
@@ -101,12 +102,22 @@ async def deliver(services: Services, client: httpx.AsyncClient, claimed: Claime
 async def record(services: Services, attempts: Sequence[Attempted]) -> None:
     """Write attempts down together; who is switched off by it gets an alert with it."""
     async with services.database.engine() as transaction:
-        for off in await deliveries.record(transaction, attempts):
-            endpoint = outward(WEBHOOK_ENDPOINT, off.endpoint_id)
-            await alerts.raise_alert(
-                transaction, off.business_id, endpoints.ALERT, endpoint, {"reason": off.reason}
-            )
-            _log.warning("callback-endpoint-disabled", endpoint=endpoint, reason=off.reason)
+        switched_off = await deliveries.record(transaction, attempts)
+        await alerts.raise_alerts(
+            transaction,
+            [
+                alerts.Matter(
+                    business_id=off.business_id,
+                    kind=endpoints.ALERT,
+                    subject=outward(WEBHOOK_ENDPOINT, off.endpoint_id),
+                    arguments={"reason": off.reason},
+                )
+                for off in switched_off
+            ],
+        )
+    for off in switched_off:
+        endpoint = outward(WEBHOOK_ENDPOINT, off.endpoint_id)
+        _log.warning("callback-endpoint-disabled", endpoint=endpoint, reason=off.reason)
 
 
 async def _exchange(
@@ -116,7 +127,7 @@ async def _exchange(
     if target is None:
         raise VaultError("the endpoint's secret does not open")
     check_url(target.url, local=services.local_callbacks)
-    body = render(services.public_url, delivery)
+    body = render(services.public_url, delivery, kinds_of(services.registry))
     if len(body) >= LARGEST:
         raise AssertionError("a callback's body is too large")
     now = services.clock.now()

@@ -91,8 +91,24 @@ class Enqueue(Protocol):
 class Report(Protocol):
     """Tells the core a fact about a business; the core decides what follows."""
 
-    async def __call__(self, business_id: BusinessId, fact: str, /, **details: str) -> None:
-        """Report a fact such as a fallen quality rating."""
+    async def __call__(
+        self,
+        business_id: BusinessId,
+        fact: str,
+        /,
+        *,
+        transaction: Transaction | None = None,
+        **details: str,
+    ) -> None:
+        """Report a fact such as a restricted account.
+
+        Args:
+            business_id: whom it concerns.
+            fact: a kebab-case word; its sentences stand in the plugin's `alerts.toml`.
+            transaction: the one that changes what the fact tells of; without it, one of its own.
+            details: `subject` tells several things of one kind apart, `resolved="yes"` ends what
+                the same fact began; the rest is shown. No personal data.
+        """
         ...
 
 

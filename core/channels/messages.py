@@ -91,6 +91,8 @@ class StatusUpdate(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         callback_id: our id if the provider echoes it, else empty.
         dedupe: the same news told twice carries the same word.
         error_code: the provider's own code of a failure.
+        recipient_fault: the failure says something of the recipient, not of the channel or the
+            account; it does not count toward a suspension.
     """
 
     account: str
@@ -101,6 +103,7 @@ class StatusUpdate(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     occurred_at: datetime
     error_code: str = ""
     error_detail: str = ""
+    recipient_fault: bool = False
 
 
 class InboundMessage(msgspec.Struct, frozen=True, kw_only=True, tag="inbound"):

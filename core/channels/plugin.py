@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from piccolo.table import Table
 
     from core.channels.channel import Channel
-    from core.channels.host import Host
+    from core.channels.host import Host, Template
     from core.channels.messages import Check
     from core.channels.tables import MessageLog
     from core.ids import BusinessId
@@ -98,6 +98,22 @@ class Screen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventType:
+    """A kind of event that the booking system may tell, beside the host's own.
+
+    Attributes:
+        name: begins with `<slug>.`, for example `pigeon.feather_found`.
+        meaning: one sentence for people.
+        details: what `data.details` of such an event holds. The JSON Schema that callers read is
+            made from it, and nothing else is taken in; make it with `forbid_unknown_fields`.
+    """
+
+    name: str
+    meaning: str
+    details: type[msgspec.Struct]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonalData:
     """A table that holds facts about a customer, so that they can be exported and erased."""
 
@@ -164,6 +180,10 @@ class ChannelPlugin(ABC):
         """Return the permissions this channel adds."""
         return ()
 
+    def event_types(self) -> Sequence[EventType]:
+        """Return kinds of events this channel adds; a business's rules may answer them."""
+        return ()
+
     def personal_data(self) -> Sequence[PersonalData]:
         """Return the tables that hold facts about customers."""
         return ()
@@ -199,6 +219,11 @@ class ChannelPlugin(ABC):
         async with host.begin() as transaction:
             await host.catalogue.put_connections(transaction, [account])
         return [Check(name="connected", passed=True, detail=f"{self.title} is ready.")]
+
+    def first_templates(self, business_id: BusinessId) -> Sequence[Template]:
+        """Return the templates with which a test business begins; they are usable at once."""
+        del business_id
+        return ()
 
     def message_log(self) -> type[MessageLog] | None:
         """Return the table the host keeps this channel's log in, if it has its own."""

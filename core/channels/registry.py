@@ -13,8 +13,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 import plugins
-from core.channels.plugin import CONTRACT, ChannelPlugin
+from core.channels.plugin import CONTRACT, ChannelPlugin, EventType
 from core.errors import ConfigurationError, PluginContractError
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
     from piccolo.table import Table
 
 GROUP: Final = "patchbay.channels"
+_EVENT_TYPE: Final = re.compile(r"^[a-z0-9_]+(\.[a-z0-9_]+)+$")
+_LONGEST_TYPE: Final = 64
+_HOSTS_OWN: Final = frozenset({"booking", "customer", "notification"})
+"""What event types of the host begin with."""
+
 _SLUG: Final = re.compile(r"^[a-z][a-z0-9_]{1,30}$")
 
 
@@ -66,6 +73,10 @@ class Registry:
     plugins: dict[str, ChannelPlugin] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
     states: dict[str, PluginState] = field(default_factory=dict)
+
+    def event_types(self) -> dict[str, EventType]:
+        """Return the kinds of events that the loaded plugins add, by name."""
+        return {one.name: one for plugin in self.plugins.values() for one in plugin.event_types()}
 
     def fail(self, slug: str, reason: str, trace: str = "") -> None:
         """Take a plugin out of service and remember why."""
@@ -190,7 +201,23 @@ def _check(slug: str, plugin: object) -> None:
     for action in plugin.actions():
         if not action.name.startswith(f"{slug}."):
             raise PluginContractError(f"action {action.name!r} must begin with {slug}.")
+    _check_event_types(slug, plugin.event_types())
     check_tables(slug, (screen.table for screen in plugin.screens()))
+
+
+def _check_event_types(slug: str, kinds: Sequence[EventType]) -> None:
+    names = [kind.name for kind in kinds]
+    for kind in kinds:
+        fits = _EVENT_TYPE.match(kind.name) and len(kind.name) <= _LONGEST_TYPE
+        if not fits or not kind.name.startswith(f"{slug}.") or slug in _HOSTS_OWN:
+            raise PluginContractError(f"event type {kind.name!r} must begin with {slug}.")
+        if names.count(kind.name) > 1:
+            raise PluginContractError(f"event type {kind.name!r} is there twice")
+        if not kind.details.__struct_config__.forbid_unknown_fields:
+            raise PluginContractError(
+                f"the details of {kind.name} must be a Struct with forbid_unknown_fields"
+            )
+        msgspec.json.schema(kind.details)  # raises for what cannot be described
 
 
 def _has_app(package: str) -> bool:

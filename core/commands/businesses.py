@@ -51,6 +51,7 @@ def add(
     """Add a business under the booking system's own ID for it."""
     from core.access.audit import record
     from core.businesses.store import BusinessIn, add_business, check_business
+    from core.notify.furnishing import furnish
 
     told = BusinessIn(
         name=name, timezone=timezone, default_locale=language, country=country.upper()
@@ -69,6 +70,8 @@ def add(
                 action="business.add",
                 target=f"business:{ref}",
             )
+        async with house.database.engine() as transaction:
+            await furnish(transaction, house.registry, made.id)
 
     in_house(work)
     show(
@@ -81,7 +84,9 @@ def add(
             "mode": mode,
         },
         as_json=as_json,
-        words=f"Added {ref}. Next: patchbay connect CHANNEL --business {ref}",
+        words=f"Added {ref}, connected to the sandbox."
+        if mode == "test"
+        else f"Added {ref}. Next: patchbay connect CHANNEL --business {ref}",
     )
 
 

@@ -237,6 +237,7 @@ async def connect_business(
 ) -> Sequence[Check]:
     """Let a channel check and keep a business's connection; the attempt is audited."""
     from core.access.audit import record
+    from core.alerts.kinds import plugin_kinds
     from core.notify.hosting import Supplies, build_host
     from core.notify.outgoing import open_client
     from tasks.jobs import collect_tasks
@@ -263,7 +264,7 @@ async def connect_business(
             http=http,
             enqueue=enqueue,
         )
-        host = build_host(supplies, plugin.name)
+        host = build_host(supplies, plugin.name, plugin_kinds(house.registry, plugin.name))
         tasks.known = collect_tasks(house.registry, {plugin.name: host})
         checks = await plugin.connect(host, business.id, values)
     async with house.database.engine() as transaction:

@@ -100,7 +100,7 @@ class Journey:
                 "purpose": "transactional",
                 "source": "web",
                 "granted_at": "2026-11-03T18:04:00Z",
-                "text_version": "en-v1",
+                "text_version": "it-v1",
                 "locale": "it",
                 "proof_reference": "form/41",
             },

@@ -34,6 +34,7 @@ def api_key() -> None:
         "patchbay api-key create --name booking --scopes '*'",
         "patchbay api-key create --name aurora --business salone-aurora \\",
         "    --scopes events:write,notifications:read",
+        "patchbay api-key create --name trial --mode test --scopes '*'",
     )
 )
 @click.option("--name", required=True, help="Who will use it, for people.")
@@ -44,16 +45,36 @@ def api_key() -> None:
     type=click.Choice(["live", "test"]),
     default="live",
     show_default=True,
-    help="A test key sees test businesses only.",
+    help="A test key sees test businesses only, a live key live ones only.",
 )
 @click.option("--expires-days", type=click.IntRange(1, 3650), help="Days until it stops working.")
+@click.option(
+    "--rate",
+    type=click.IntRange(1, 100_000),
+    help="Calls a second it may make, twice as many at once; 500 by itself.",
+)
+@click.option(
+    "--from",
+    "networks",
+    multiple=True,
+    metavar="NETWORK",
+    help="Address or network it may be used from; may be repeated.",
+)
 @json_option
 def create(
-    name: str, scopes: str, ref: str | None, mode: str, expires_days: int | None, as_json: bool
+    name: str,
+    scopes: str,
+    ref: str | None,
+    mode: str,
+    expires_days: int | None,
+    rate: int | None,
+    networks: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Make a key and print it once: only a hash of it is kept."""
     from core.access.audit import record
     from core.access.keys import create_key
+    from core.access.rates import Rate
 
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
 
@@ -69,6 +90,8 @@ def create(
                 business_id=business.id if business else None,
                 mode=mode,
                 expires_at=ends_at,
+                rate=Rate(rate, 2 * rate) if rate else None,
+                allowed_from=networks,
             )
             await record(
                 transaction,
@@ -113,6 +136,8 @@ def list_(as_json: bool) -> None:
                 "business": refs.get(row.business_id),
                 "scopes": row.scopes,
                 "mode": row.mode,
+                "rate_per_second": row.rate_per_second,
+                "allowed_from": row.allowed_from,
                 "last_used_at": row.last_used_at,
                 "expires_at": row.expires_at,
                 "revoked_at": row.revoked_at,

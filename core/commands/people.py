@@ -162,6 +162,7 @@ def grant(
     from core.access.audit import record
     from core.consent.ledger import Grant
     from core.consent.ledger import grant as write_grant
+    from core.consent.texts import load_texts
     from core.customers.phones import read_phone
     from core.customers.store import CustomerIn, put_customers
     from core.ids import CONSENT, outward
@@ -173,6 +174,8 @@ def grant(
         number = read_phone(phone, business.country) if phone else None
         told = CustomerIn(ref=customer, first_name=first_name, phone=number)
         async with house.database.business(business.id) as transaction:
+            texts = await load_texts(transaction, business.id)
+            shown = texts.check(channel, purpose, text_version, None)
             people = await put_customers(transaction, house.vault, business.id, [told])
             given = Grant(
                 customer_id=people[0].id,
@@ -181,6 +184,7 @@ def grant(
                 source=source,
                 granted_at=when or now,
                 text_version=text_version,
+                locale=shown.language,
                 proof_reference=proof_reference,
             )
             state = await write_grant(transaction, business.id, given, actor=ACTOR, now=now)
@@ -232,7 +236,7 @@ def revoke(
             if customer not in found:
                 raise CommandError(f"{ref} has no customer {customer!r}.")
             person = found[customer].id
-            canceled = await write_revocation(
+            revoked = await write_revocation(
                 transaction,
                 business.id,
                 [person],
@@ -248,10 +252,14 @@ def revoke(
                 actor=ACTOR,
                 action="consent.revoke",
                 target=f"customer:{person}",
-                after={"channel": channel, "purposes": list(purposes), "canceled": canceled},
+                after={
+                    "channel": channel,
+                    "purposes": list(purposes),
+                    "canceled": revoked.canceled,
+                },
             )
         draining = await drain(house.database, house.clock, business.id, person, channel)
-        return canceled, draining
+        return revoked.canceled, draining
 
     canceled, draining = in_house(work)
     state = "revoking" if draining else "revoked"

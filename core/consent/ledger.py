@@ -120,7 +120,6 @@ async def grant(
         occurred_at=occurred_at,
         source=str(given.source),
         actor=actor,
-        now=now,
         words=given,
     )
     if before and before.revoked_at is not None and occurred_at <= before.revoked_at:
@@ -176,6 +175,7 @@ async def record_revocation(
     actor: str,
     now: datetime,
     occurred_at: datetime | None = None,
+    proof: dict[str, Any] | None = None,
 ) -> list[ConsentState]:
     """Write a no into the ledger and let it hold; where it holds already, write nothing.
 
@@ -212,7 +212,7 @@ async def record_revocation(
             occurred_at=at,
             source=source,
             actor=actor,
-            now=now,
+            proof=proof,
         )
         # A no that comes late still counts, but never as older than the yes it ends.
         revoked_at = max(at, before.opt_in_at or at)
@@ -296,19 +296,15 @@ async def _append(
     occurred_at: datetime,
     source: str,
     actor: str,
-    now: datetime,
     words: Grant | None = None,
+    proof: dict[str, Any] | None = None,
 ) -> UUID:
     line = new_uuid()
     await transaction.execute(
         """
-        INSERT INTO consent_event (id, business_id, customer_id, channel, purpose, action, at,
-            occurred_at, source, actor, text_version, text_hash, locale, proof_reference, proof,
-            previous_id, created_at)
-        SELECT $1, $2, $3, $4::text, $5::text, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-               (SELECT e.id FROM consent_event e
-                WHERE e.business_id = $2 AND e.customer_id = $3 AND e.channel = $4::text
-                  AND e.purpose = $5::text ORDER BY e.id DESC LIMIT 1), $7
+        INSERT INTO consent_event (id, business_id, customer_id, channel, purpose, action,
+            occurred_at, source, actor, text_version, text_hash, locale, proof_reference, proof)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         """,
         line,
         business_id,
@@ -316,7 +312,6 @@ async def _append(
         channel,
         purpose,
         action.value,
-        now,
         occurred_at,
         source,
         actor,
@@ -324,6 +319,6 @@ async def _append(
         words.text_hash if words else None,
         words.locale if words else None,
         words.proof_reference if words else None,
-        words.proof if words else None,
+        words.proof if words else proof,
     )
     return line

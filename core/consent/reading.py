@@ -77,20 +77,21 @@ async def history(
 async def check(
     transaction: Transaction, business_id: UUID, asked: Sequence[tuple[str, str, str]]
 ) -> list[Verdict]:
-    """Say for many (customer ref, channel, purpose) at once what holds; keeps the order."""
+    """Say for many (customer ref, channel, purpose) what `begin` would; keeps the order."""
     rows = await transaction.fetch(
         """
-        SELECT n.place, s.id, s.opt_in,
+        SELECT n.place, s.id, s.opt_in, t.opt_in AS transactional,
                EXISTS (SELECT FROM customer_address a JOIN suppression p
                          ON p.business_id = a.business_id AND p.channel = n.channel
                         AND p.address_hash = a.address_hash
-                       WHERE a.business_id = $1 AND a.customer_id = c.id AND a.is_primary)
-                   AS suppressed
+                       WHERE a.business_id = $1 AND a.customer_id = c.id) AS suppressed
         FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY
              AS n(ref, channel, purpose, place)
         LEFT JOIN customer c ON c.business_id = $1 AND c.ref = n.ref
         LEFT JOIN customer_consents s ON s.business_id = $1 AND s.customer_id = c.id
              AND s.channel = n.channel AND s.purpose = n.purpose
+        LEFT JOIN customer_consents t ON t.business_id = $1 AND t.customer_id = c.id
+             AND t.channel = n.channel AND t.purpose = 'transactional'
         ORDER BY n.place
         """,
         business_id,
@@ -107,6 +108,10 @@ def _verdict(row: Any, purpose: str) -> Verdict:
         return Verdict(allowed=False, reason=missing)
     if not row["opt_in"]:
         return Verdict(allowed=False, reason="consent-revoked", consent_id=row["id"])
+    if not row["transactional"]:
+        # Advertising needs both: who wants no messages at all wants no offers either.
+        reason = "consent-missing" if row["transactional"] is None else "consent-revoked"
+        return Verdict(allowed=False, reason=reason, consent_id=row["id"])
     if row["suppressed"]:
         return Verdict(allowed=False, reason="address-suppressed", consent_id=row["id"])
     return Verdict(allowed=True, consent_id=row["id"])

@@ -6,7 +6,8 @@ in flight for that person. What `begin` does on its side makes the outbox row th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from core.consent import ledger
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from core.channels.host import Transaction
     from core.clock import Clock
+    from core.consent.ledger import ConsentState
     from core.db import Database
 
 REASON: Final = "consent-revoked"
@@ -24,6 +26,14 @@ PATIENCE_SECONDS: Final = 11.0
 """The HTTP timeout of a send, and one second: after that an answer must be given."""
 
 _LOOK_EVERY_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """What a revocation did: the consents that turned to no, and how many messages it stopped."""
+
+    changed: list[ConsentState]
+    canceled: int
 
 
 async def revoke(
@@ -37,13 +47,14 @@ async def revoke(
     actor: str,
     now: datetime,
     occurred_at: datetime | None = None,
-) -> int:
-    """Write the no and cancel what waits, in one transaction; return how many were canceled.
+    proof: dict[str, Any] | None = None,
+) -> Revoked:
+    """Write the no and cancel what waits, in one transaction.
 
     Outbox rows are canceled even where the no already held: asking again is always safe.
     """
     customers = sorted(set(customer_ids))
-    await ledger.record_revocation(
+    changed = await ledger.record_revocation(
         transaction,
         business_id,
         customers,
@@ -53,10 +64,12 @@ async def revoke(
         actor=actor,
         now=now,
         occurred_at=occurred_at,
+        proof=proof,
     )
-    return await cancel_waiting(
+    canceled = await cancel_waiting(
         transaction, business_id, customers, channel, purposes=purposes, now=now
     )
+    return Revoked(changed, canceled)
 
 
 async def cancel_waiting(
@@ -74,7 +87,8 @@ async def cancel_waiting(
         WITH affected AS MATERIALIZED (
             SELECT o.id FROM notification_outbox o
             WHERE o.business_id = $1 AND o.customer_id = ANY ($2) AND o.channel = $3
-              AND o.purpose = ANY ($4) AND o.kind = 'template' AND o.phase IN ('waiting', 'leased')
+              AND o.purpose = ANY ($4) AND o.kind <> 'confirmation'
+              AND o.phase IN ('waiting', 'leased')
             ORDER BY o.id FOR UPDATE
         )
         UPDATE notification_outbox o

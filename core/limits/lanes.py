@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from core.channels.host import Transaction
@@ -122,6 +123,34 @@ async def stop(transaction: Transaction, key: LaneKey, state: LaneState, reason:
         reason,
     )
     return tag != "UPDATE 0"
+
+
+async def list_lanes(
+    transaction: Transaction,
+    *,
+    business_id: UUID | None,
+    mode: str,
+    before: UUID | None,
+    limit: int,
+    now: datetime,
+) -> Sequence[Mapping[str, Any]]:
+    """Return lanes with the names of their businesses; `before` is the last of the page before."""
+    return await transaction.fetch(
+        """
+        SELECT l.id, b.ref, l.channel, l.state, l.reason, l.cap_minute, l.cap_day,
+               CASE WHEN l.day = ($5::timestamptz AT TIME ZONE l.tz)::date
+                    THEN l.day_count ELSE 0 END AS used_today
+        FROM lane l JOIN business b ON b.id = l.business_id
+        WHERE b.mode = $1 AND ($2::uuid IS NULL OR l.business_id = $2)
+          AND ($3::uuid IS NULL OR l.id < $3)
+        ORDER BY l.id DESC LIMIT $4
+        """,
+        mode,
+        business_id,
+        before,
+        limit,
+        now,
+    )
 
 
 async def rest(transaction: Transaction, waits: Mapping[LaneKey, timedelta]) -> None:

@@ -32,8 +32,20 @@ class Held:
 
 
 async def hold_back(transaction: Transaction, token: UUID, ids: Sequence[UUID]) -> list[Held]:
-    """Take out of claimed messages those that must not begin now; call it right before begin."""
-    rows = await transaction.fetch("SELECT * FROM outbox_gate($1, $2)", list(ids), token)
+    """Take out of claimed messages those that must not begin now; call it right before begin.
+
+    The confirmation of a stop is not held back: who is written to too often says stop, and is
+    told that it was heard.
+    """
+    rows = await transaction.fetch(
+        """
+        SELECT * FROM outbox_gate(ARRAY(
+            SELECT o.id FROM notification_outbox o
+            WHERE o.id = ANY ($1) AND o.kind <> 'confirmation'), $2)
+        """,
+        list(ids),
+        token,
+    )
     return [Held(row["id"], row["business_id"], row["channel"], row["verdict"]) for row in rows]
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WELL: Final = "0"
 FAILED: Final = "1"
+FAILED_LATE: Final = "2"
+"""The provider told later that what counted as well has failed: turns a mark, adds none."""
 
 SUSPENDED: Final = "suspended"
 RESUMED: Final = "resumed"
@@ -36,7 +38,7 @@ async def judge(transaction: Transaction, marks: Mapping[LaneKey, str]) -> list[
 
     Args:
         transaction: the one that records the attempts.
-        marks: per lane a string of `WELL` and `FAILED`, the oldest first.
+        marks: per lane a string of `WELL`, `FAILED` and `FAILED_LATE`, the oldest first.
     """
     if not marks:
         return []
@@ -57,15 +59,18 @@ async def probe(transaction: Transaction) -> list[LaneKey]:
 
 
 async def lift(transaction: Transaction, business_id: UUID, channel: str | None) -> list[str]:
-    """Forget the failures of a business's channels; returns those that were suspended.
+    """Forget why a business's channels stopped themselves; returns those that had.
+
+    A stop for low quality comes again only when the provider changes its mind.
 
     The lanes themselves follow with `pauses.refresh`.
     """
     rows = await transaction.fetch(
         """
-        UPDATE lane_health SET ring = '', suspended_at = NULL, probe_at = NULL
+        UPDATE lane_health SET ring = '', suspended_at = NULL, probe_at = NULL,
+               quality_stopped_at = NULL
         WHERE business_id = $1 AND ($2::text IS NULL OR channel = $2)
-          AND suspended_at IS NOT NULL
+          AND (suspended_at IS NOT NULL OR quality_stopped_at IS NOT NULL)
         RETURNING channel
         """,
         business_id,

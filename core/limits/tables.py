@@ -62,6 +62,8 @@ class LaneHealth(BusinessRow, Table, tablename="lane_health"):
     updated_at = Timestamptz(default=TimestamptzNow())
     ring = Text(default="")
     suspended_at = Timestamptz(null=True, default=None)
+    quality = Varchar(length=16, default="")
+    quality_stopped_at = Timestamptz(null=True, default=None)
 
 
 class RecipientPace(BusinessRow, Table, tablename="recipient_pace"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from core.alerts.store import raise_alert, resolve_alert
+from core.alerts.store import Matter, raise_alerts, resolve_alerts
 from core.errors import InvalidRecipientError, OptedOutError, ThrottledError, ThrottleScope
 from core.limits import lanes, recipients, suspension
 from core.notify.outcomes import NotLeftError, ValueMissingError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.errors import SendError
     from core.limits.lanes import LaneKey
     from core.notify.handovers import SendResult
-    from core.outbox.store import Recorded
+    from core.outbox.store import Recorded, StatusNews, Touched
 
 SUSPENDED = "channel-suspended"
 """The alert about a channel that stopped by itself."""
@@ -38,12 +38,47 @@ async def judge_lanes(
         if applied.get(record.id) and (mark := mark_of(record.outcome, result.error)):
             key = (result.begun.business_id, result.begun.channel)
             marks[key] = marks.get(key, "") + mark
-    for verdict in await suspension.judge(transaction, marks):
-        where = (transaction, verdict.business_id, SUSPENDED, verdict.channel)
-        if verdict.became == suspension.SUSPENDED:
-            await raise_alert(*where, {"reason": "too-many-failures"})
-        elif verdict.became == suspension.RESUMED:
-            await resolve_alert(*where)
+    await _judge(transaction, marks)
+
+
+async def judge_late(
+    transaction: Transaction, told: Sequence[StatusNews], touched: Sequence[Touched | None]
+) -> None:
+    """Count failures that the provider tells after it took the messages over."""
+    late = {
+        one.id: (one.business_id, one.channel)
+        for news, one in zip(told, touched, strict=True)
+        if one is not None and news.counts and one.became == "failed" and one.was == "sent"
+    }
+    marks: dict[LaneKey, str] = {}
+    for key in late.values():
+        marks[key] = marks.get(key, "") + suspension.FAILED_LATE
+    await _judge(transaction, marks)
+
+
+async def _judge(transaction: Transaction, marks: Mapping[LaneKey, str]) -> None:
+    verdicts = await suspension.judge(transaction, marks)
+    await raise_alerts(
+        transaction,
+        [
+            Matter(
+                business_id=one.business_id,
+                kind=SUSPENDED,
+                subject=one.channel,
+                arguments={"reason": "too-many-failures"},
+            )
+            for one in verdicts
+            if one.became == suspension.SUSPENDED
+        ],
+    )
+    await resolve_alerts(
+        transaction,
+        [
+            (one.business_id, SUSPENDED, one.channel)
+            for one in verdicts
+            if one.became == suspension.RESUMED
+        ],
+    )
 
 
 def mark_of(outcome: str, error: SendError | None) -> str:

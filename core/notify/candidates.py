@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from core.notify.policy import Facts
@@ -11,7 +11,7 @@ from core.notify.wording import Source, language_chain, parameters, values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from core.businesses.store import BusinessRow
@@ -47,12 +47,15 @@ LEFT JOIN LATERAL (
     ORDER BY x.usable DESC, array_position(string_to_array(k.languages, ','), x.language::text)
     LIMIT 1) t ON true
 LEFT JOIN LATERAL (
-    SELECT x.id, x.address_hash FROM customer_address x
+    SELECT x.id FROM customer_address x
     WHERE x.business_id = $1 AND x.customer_id = k.customer_id AND x.kind = k.kind
       AND x.address_sealed IS NOT NULL
     ORDER BY x.is_primary DESC, x.id DESC LIMIT 1) a ON true
-LEFT JOIN suppression u ON u.business_id = $1 AND u.channel = k.channel
-    AND u.address_hash = a.address_hash
+LEFT JOIN LATERAL (
+    SELECT y.id FROM customer_address x
+    JOIN suppression y ON y.business_id = $1 AND y.channel = k.channel
+        AND y.address_hash = x.address_hash
+    WHERE x.business_id = $1 AND x.customer_id = k.customer_id LIMIT 1) u ON true
 LEFT JOIN customer_consents c ON c.business_id = $1 AND c.customer_id = k.customer_id
     AND c.channel = k.channel AND c.purpose = 'transactional'
 LEFT JOIN customer_consents m ON m.business_id = $1 AND m.customer_id = k.customer_id
@@ -75,12 +78,17 @@ class Notice:
     """One message that an event asks for, before anything is decided.
 
     Attributes:
+        fallbacks: the channels behind this one, best first; a no that is this channel's own
+            passes the notice on to the first of them.
+        fallback_after: how long it may take to arrive before the next channel follows.
+        follows: the message that did not arrive, whose place this one takes.
+        follows_decision: the decision about that message.
         generation: of the booking's plan; 0 where there is none.
         superseded: newer news of the booking is known already.
     """
 
     event: NotificationEvent
-    event_id: UUID
+    event_id: UUID | None
     rule: Rule
     channel: str
     person: Person
@@ -88,11 +96,27 @@ class Notice:
     timing: Timing
     generation: int = 0
     superseded: bool = False
+    fallbacks: tuple[str, ...] = ()
+    fallback_after: timedelta | None = None
+    follows: UUID | None = None
+    follows_decision: UUID | None = None
+
+
+def on_each(notice: Notice, channels: Sequence[str]) -> list[Notice]:
+    """Return a notice once per channel, in the order in which they may take over."""
+    return [
+        replace(notice, channel=channel, fallbacks=tuple(channels[place:]))
+        for place, channel in enumerate(channels, start=1)
+    ] or [notice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A notice with the facts about it, and what the outbox row needs if all say yes."""
+    """A notice with the facts about it, and what the outbox row needs if all say yes.
+
+    Attributes:
+        tells_arrival: the channel's provider sends news, so that silence means something.
+    """
 
     notice: Notice
     facts: Facts
@@ -103,12 +127,16 @@ class Candidate:
     address_id: UUID | None
     connection_id: UUID | None
     marketing: bool
+    tells_arrival: bool = False
 
 
 async def channel_order(
     transaction: Transaction, services: Services, business: BusinessRow
 ) -> tuple[str, ...]:
-    """Return the channels to consider for a business: its own order, else the connected ones."""
+    """Return the channels to use for a business: its own order, else the best connected one.
+
+    Only an order that somebody chose is one to fall back along.
+    """
     if business.settings.channels:
         return business.settings.channels
     rows = await transaction.fetch(
@@ -118,7 +146,8 @@ async def channel_order(
         """,
         business.id,
     )
-    return tuple(row["channel"] for row in rows) or tuple(sorted(services.channels, reverse=True))
+    connected = tuple(row["channel"] for row in rows)
+    return (connected or tuple(sorted(services.channels, reverse=True)))[:1]
 
 
 async def look_up(
@@ -153,7 +182,8 @@ async def look_up(
         [notice.event.booking.ref if notice.event.booking else None for notice in notices],
         [notice.rule.key for notice in notices],
         [notice.generation for notice in notices],
-        [notice.event.type == REMINDER for notice in notices],
+        # A follower takes the place of what was sent before it.
+        [notice.event.type == REMINDER and notice.follows is None for notice in notices],
     )
     return [
         _candidate(services, business, notice, row, chain[0], now)
@@ -208,4 +238,6 @@ def _candidate(
         address_id=row["address_id"],
         connection_id=row["connection_id"],
         marketing=row["category"] == "marketing",
+        tells_arrival=notice.channel in services.registry.plugins
+        and services.registry.plugins[notice.channel].settles_by_callback,
     )

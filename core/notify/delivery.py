@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from core.alerts.store import raise_alert
+from core.alerts.store import Matter, raise_alerts
 from core.channels.messages import ConnectionState, OutboundMessage
 from core.consent.ledger import record_revocation
 from core.consent.revocation import cancel_waiting
+from core.consent.words import confirmation
+from core.crashpoint import crashpoint
 from core.errors import (
     CredentialsRejectedError,
     OptedOutError,
@@ -28,13 +30,14 @@ from core.errors import (
 from core.ids import NOTIFICATION, BusinessId, CustomerId, outward
 from core.limits import lanes, recipients
 from core.limits.tables import LaneState
-from core.notify import aftermath, message_log, wording
+from core.notify import aftermath, following, message_log, wording
 from core.notify.handovers import Begun, SendResult
 from core.notify.outcomes import NotLeftError, ValueMissingError, outcome_of
-from core.outbox import store
+from core.notify.replies import CONFIRMATION
+from core.outbox import followers, store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from core.channels.host import Transaction
@@ -61,10 +64,23 @@ async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> l
     started = services.clock.monotonic()
     async with services.database.engine() as transaction:
         held = await recipients.hold_back(transaction, token, ids)
+        outrun = await followers.drop_outrun(transaction, token, ids)
         rows = await store.begin(transaction, token, ids)
-        going = {row.id: row.attempt == 1 for row in rows if row.verdict == store.GO}
+        failed = [row.id for row in rows if row.verdict.startswith("no:")]
+        followed = await following.follow(services, transaction, failed)
+        going = {
+            row.id: row.attempt == 1
+            for row in rows
+            if row.verdict == store.GO and row.kind != CONFIRMATION
+        }
         await recipients.count(transaction, going)
-    services.ring.lanes({(one.business_id, one.channel) for one in held})
+        crashpoint("before_begin_commit", len(going))
+    crashpoint("after_begin", len(going))
+    services.ring.lanes({(one.business_id, one.channel) for one in held} | followed)
+    for message in outrun:
+        await log.ainfo(
+            "delivery.not_begun", id=outward(NOTIFICATION, message), verdict="no:outrun"
+        )
     for one in held:
         await log.ainfo(
             "delivery.not_begun", id=outward(NOTIFICATION, one.id), verdict=one.verdict
@@ -87,6 +103,7 @@ async def hand_over(services: Services, begun: Begun) -> SendResult:
         return SendResult(begun=begun, error=_unsendable(begun))
     if channel is None:
         return _not_sent(begun, "the channel is not loaded here", timedelta(minutes=1))
+    crashpoint("before_send")
     if services.clock.monotonic() >= begun.deadline:
         # A process that slept past its lease must not send: somebody else may decide by now.
         return _not_sent(begun, "slept past the deadline", timedelta(0))
@@ -99,6 +116,7 @@ async def hand_over(services: Services, begun: Begun) -> SendResult:
         return SendResult(
             begun=begun, error=OutcomeUnknownError(type(error).__name__, code="channel-fault")
         )
+    crashpoint("after_answer")
     return SendResult(begun=begun, provider_message_id=receipt.provider_message_id)
 
 
@@ -111,6 +129,7 @@ async def record_batch(
         The lanes to wake: those with messages that are due again.
     """
     records = [_recorded(services, result) for result in results]
+    crashpoint("before_record", len(results))
     async with services.database.engine() as transaction:
         await _respect_stops(services, transaction, results)
         applied = await store.record(transaction, token, records)
@@ -119,6 +138,10 @@ async def record_batch(
         await aftermath.judge_lanes(transaction, results, records, applied)
         await _follow_up(services, transaction, results)
         await aftermath.slow_down(transaction, results)
+        failed = [one.id for one in records if one.outcome == "failed" and applied.get(one.id)]
+        followed = await following.follow(services, transaction, failed)
+        crashpoint("before_record_commit", len(results))
+    crashpoint("after_record", len(results))
     for record in records:
         if not applied.get(record.id):
             await log.awarning("delivery.fenced", id=outward(NOTIFICATION, record.id))
@@ -126,7 +149,7 @@ async def record_batch(
         (result.begun.business_id, result.begun.channel)
         for result, record in zip(results, records, strict=True)
         if record.outcome in {"retry", "wait"}
-    }
+    } | followed
 
 
 async def sweep(services: Services, grace: timedelta = timedelta(seconds=120)) -> set[LaneKey]:
@@ -138,12 +161,14 @@ async def sweep(services: Services, grace: timedelta = timedelta(seconds=120)) -
     async with services.database.engine() as transaction:
         touched = await store.sweep(transaction)
         again = await store.resend_unconfirmed(transaction, grace)
-        await store.close_unconfirmed(transaction, others, grace)
-        for one in touched:
-            if one.became == "unconfirmed":
-                await _doubt(transaction, one.business_id, one.channel)
+        closed = await store.close_unconfirmed(transaction, others, grace)
+        followed = await following.follow(services, transaction, [one.id for one in closed])
+        await _doubt(
+            transaction,
+            {(one.business_id, one.channel) for one in touched if one.became == "unconfirmed"},
+        )
     waiting = [one for one in touched if one.became == "waiting"]
-    return {(one.business_id, one.channel) for one in (*waiting, *again)}
+    return {(one.business_id, one.channel) for one in (*waiting, *again)} | followed
 
 
 def _not_sent(begun: Begun, detail: str, wait: timedelta) -> SendResult:
@@ -190,6 +215,10 @@ def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:
     if row.address_sealed is not None:
         context = ("customer_address", "address_sealed", business, str(row.address_id))
         address = services.vault.open(row.address_sealed, context=context).decode()
+    words = ""
+    if row.kind == CONFIRMATION:
+        purposes = tuple(row.payload_json["purposes"])
+        words = confirmation(purposes, row.language_code, row.business_name)
     message = OutboundMessage(
         callback_id=outward(NOTIFICATION, row.id),
         business_id=BusinessId(row.business_id),
@@ -200,6 +229,7 @@ def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:
         language=row.language_code,
         parameters=filled,
         parameter_format=row.parameter_format or "named",
+        text=words,
         template_version=row.template_version,
     )
     left = lanes.LEASE.total_seconds() - store.PATIENCE.total_seconds() - SAFETY.total_seconds()
@@ -213,7 +243,7 @@ def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:
         attempt=row.attempt,
         retry_count=row.retry_count,
         deadline=started + left,
-        text=wording.preview(row.template_body or "", filled),
+        text=words or wording.preview(row.template_body or "", filled),
         address_hash=row.address_hash,
     )
 
@@ -257,8 +287,7 @@ async def _follow_up(
             rejected[key] = result.error
         elif isinstance(result.error, OutcomeUnknownError):
             doubts.add(key)
-    for key in sorted(doubts):
-        await _doubt(transaction, *key)
+    await _doubt(transaction, doubts)
     for key, error in sorted(rejected.items(), key=lambda item: item[0]):
         await _disconnect(services, transaction, key, error)
 
@@ -310,10 +339,21 @@ async def _disconnect(
     await services.channels[channel].set_state(
         transaction, BusinessId(business_id), ConnectionState.ERROR, "credentials-rejected"
     )
-    await raise_alert(
-        transaction, business_id, "credentials-rejected", channel, {"code": error.code}
+    matter = Matter(
+        business_id=business_id,
+        kind="credentials-rejected",
+        subject=channel,
+        arguments={"code": error.code},
     )
+    await raise_alerts(transaction, [matter])
 
 
-async def _doubt(transaction: Transaction, business_id: UUID, channel: str) -> None:
-    await raise_alert(transaction, business_id, "unconfirmed-messages", channel, {})
+async def _doubt(transaction: Transaction, keys: Iterable[LaneKey]) -> None:
+    """Say that outcomes are unknown; the database ends it when the last of them is known."""
+    await raise_alerts(
+        transaction,
+        [
+            Matter(business_id=business_id, kind="unconfirmed-messages", subject=channel)
+            for business_id, channel in keys
+        ],
+    )

@@ -64,11 +64,10 @@ async def insert(
 
 async def known(
     transaction: Transaction, business_id: UUID, events: Mapping[Key, NotificationEvent]
-) -> dict[Key, Answer]:
+) -> dict[Key, Answer | InvalidInputError]:
     """Return the kept answers of events that were there already, by id or by meaning.
 
-    Raises:
-        InvalidInputError: an id was used before with another body.
+    An event whose id was used before with another body gets the error to raise.
     """
     if not events:
         return {}
@@ -93,11 +92,12 @@ async def known(
         [event.booking.ref if event.booking else None for event in events.values()],
         [event.booking.version if event.booking else None for event in events.values()],
     )
-    answers: dict[Key, Answer] = {}
+    answers: dict[Key, Answer | InvalidInputError] = {}
     for row in rows:
         key = (row["source"], row["external_id"])
         if row["same_id"] and bytes(row["body_hash"]) != events[key].body_hash:
-            raise mismatch(events[key])
+            answers[key] = _mismatch(events[key])
+            continue
         kept: Any = row["answer"] or {"id": outward(EVENT, row["id"])}
         answers[key] = msgspec.structs.replace(msgspec.convert(kept, Answer), duplicate=True)
     return answers
@@ -137,7 +137,7 @@ async def keep_answers(
         )
 
 
-def mismatch(event: NotificationEvent) -> InvalidInputError:
+def _mismatch(event: NotificationEvent) -> InvalidInputError:
     """Return what is raised when an id comes again with another body."""
     return InvalidInputError(
         f"The event {event.id} of {event.source} was told before with another body.",

@@ -8,8 +8,9 @@ semantic ones at once.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -23,7 +24,10 @@ from core.ids import REF_PATTERN
 from core.notify.policy import CheckResult
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from core.businesses.store import BusinessRow
+    from core.channels.plugin import EventType
 
 Ref = Annotated[
     str,
@@ -39,6 +43,7 @@ Mark = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+
 Link = Annotated[str, Meta(max_length=2000, pattern=r"^https?://[\x21-\x7e]+$(?!\n)")]
 Moment = Annotated[datetime, Meta(tz=True)]
 
+CUSTOMER_UPDATED: Final = "customer.updated"
 EVENT_TYPES: Final = {
     "booking.confirmed": "A booking was made: confirms it.",
     "booking.rescheduled": "A booking moved to another time.",
@@ -47,7 +52,7 @@ EVENT_TYPES: Final = {
     "booking.no_show": "The customer did not come: cancels what is pending.",
     "booking.reminder_due": "A reminder is due now, for callers with their own scheduler.",
     "booking.imported": "An existing booking at going live: sends no confirmation.",
-    "customer.updated": "A customer's address or language changed.",
+    CUSTOMER_UPDATED: "A customer's address or language changed.",
 }
 """The types that are known, and what each means."""
 
@@ -89,6 +94,9 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     customer: CustomerIn
     booking: BookingIn | None = None
     business_id: Ref | None = None
+    details: Annotated[
+        dict[str, Any] | None, Meta(description="Of a channel's own event types only.")
+    ] = None
 
 
 class EventIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +140,19 @@ class EventCustomer(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str | None = None
 
 
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event of a channel's own type brings, checked by the channel's schema.
+
+    Attributes:
+        told: by name, as JSON.
+        moments: the names that are times; `days` those that are dates.
+    """
+
+    told: dict[str, Any]
+    moments: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
+
+
 class NotificationEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One fact of the booking system (specification 8), checked; times are UTC.
 
@@ -149,6 +170,7 @@ class NotificationEvent(msgspec.Struct, frozen=True, kw_only=True):
     business_ref: str
     customer: EventCustomer
     booking: Booking | None = None
+    details: Details | None = None
     body_hash: bytes = b""
 
 
@@ -160,6 +182,8 @@ class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         reason: why not, as a code; only where it was suppressed.
         notification_id: `ntf_...`, or `dec_...` where it was suppressed.
         send_at: when it goes out; only where it is scheduled.
+        followed_by: the notice on the next channel, which was decided instead.
+        fallback_of: the notice on another channel whose place this one takes.
         language: of the text; of a dry run only, like what follows.
         rendered: what the customer would read.
         checks: every gate's answer.
@@ -172,6 +196,8 @@ class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     reason: str = ""
     notification_id: str | None = ""
     send_at: datetime | None = None
+    followed_by: str = ""
+    fallback_of: str = ""
     language: str = ""
     rendered: str = ""
     checks: tuple[CheckResult, ...] = ()
@@ -192,19 +218,32 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     superseded_in_flight: tuple[str, ...] = ()
 
 
-def as_event(told: EventIn, business: BusinessRow, received_at: datetime) -> NotificationEvent:
+def as_event(
+    told: EventIn,
+    business: BusinessRow,
+    received_at: datetime,
+    types: Mapping[str, EventType] | None = None,
+) -> NotificationEvent:
     """Check what types cannot say, and put the event in our own words.
+
+    Args:
+        told: the event as it came.
+        business: whose it is.
+        received_at: when it came.
+        types: the kinds of events that channels add, by name.
 
     Raises:
         InvalidInputError: names every fault with its pointer.
     """
     faults = _Faults()
-    if told.type not in EVENT_TYPES:
-        known = ", ".join(EVENT_TYPES)
+    added = types or {}
+    if told.type not in EVENT_TYPES and told.type not in added:
+        known = ", ".join((*EVENT_TYPES, *added))
         faults.add("/type", "unknown-type", f"Unknown event type; the known ones are: {known}.")
     if told.datacontenttype is not UNSET and not _is_json(told.datacontenttype):
         faults.add("/datacontenttype", "unsupported", "Only JSON data is read.")
     booking = _booking(told, faults)
+    details = _details(told, added.get(told.type), faults)
     customer = _customer(told.data.customer, business.country, "/data/customer", faults)
     said_at = faults.utc("/time", told.time)
     faults.raise_any()
@@ -212,12 +251,16 @@ def as_event(told: EventIn, business: BusinessRow, received_at: datetime) -> Not
         id=told.id,
         source=told.source,
         type=told.type,
-        time=said_at or received_at,
+        time=said_at or received_at + business.ahead,
         business_ref=business.ref,
         booking=booking,
         customer=customer,
+        details=details,
     )
-    said = msgspec.structs.replace(event, time=said_at) if said_at else _without_time(event)
+    # A caller that leaves the time out says the same thing each time it says it.
+    said: dict[str, Any] = msgspec.to_builtins(event) | {"time": said_at}
+    if details is None:
+        del said["details"]
     digest = hashlib.sha256(msgspec.json.encode(said, order="sorted")).digest()
     return msgspec.structs.replace(event, body_hash=digest)
 
@@ -288,12 +331,32 @@ def _customer(told: CustomerIn, country: str, pointer: str, faults: _Faults) -> 
     return EventCustomer(**(fields | {"phone": phone}))
 
 
+def _details(told: EventIn, kind: EventType | None, faults: _Faults) -> Details | None:
+    pointer = "/data/details"
+    given = told.data.details
+    if kind is None:
+        if given is not None:
+            faults.add(pointer, "unknown-field", f"{told.type} brings no details.")
+        return None
+    try:
+        read = msgspec.convert({} if given is None else given, kind.details)
+    except msgspec.ValidationError as error:
+        said, _, place = str(error).partition(" - at `$")
+        steps = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", place.rstrip("`")).replace(".", "/")
+        faults.add(pointer + steps, "invalid", f"{said.removesuffix('.')}.")
+        return None
+    plain: dict[str, Any] = msgspec.structs.asdict(read)
+    return Details(
+        told=msgspec.to_builtins(read),
+        moments=tuple(name for name, value in plain.items() if isinstance(value, datetime)),
+        days=tuple(
+            name
+            for name, value in plain.items()
+            if isinstance(value, date) and not isinstance(value, datetime)
+        ),
+    )
+
+
 def _is_json(media_type: str) -> bool:
     kind = media_type.partition(";")[0].strip().lower()
     return kind == "application/json" or (kind.startswith("application/") and kind[-5:] == "+json")
-
-
-def _without_time(event: NotificationEvent) -> dict[str, Any]:
-    # A caller that leaves the time out says the same thing each time it says it.
-    fields: dict[str, Any] = msgspec.to_builtins(event)
-    return fields | {"time": None}

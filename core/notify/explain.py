@@ -24,6 +24,10 @@ WAITING: Final = "waiting"
 SKIPPED: Final = "skipped"
 
 SUPPRESSED: Final = "suppressed"
+DELIVERED_TWICE: Final = "delivered-twice"
+"""Why a delivered message is not simply good news: its follower had left already."""
+
+_ARRIVED: Final = frozenset({"delivered", "read"})
 
 _SENTENCES: Final = {
     "queued": "It waits for its turn and goes out by itself.",
@@ -102,6 +106,31 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """The same notice on another channel, before or after this one.
+
+    Attributes:
+        id: `ntf_...`, or `dec_...` where that channel was only asked.
+        left: it was handed to its provider, so the customer may have it.
+    """
+
+    id: str
+    channel: str
+    at: datetime
+    status: str
+    left: bool = False
+
+
+class Links(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose place a notice takes, and what took its own."""
+
+    before: Link | None = None
+    after: Link | None = None
+
+
+NO_LINKS: Final = Links()
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One time it was handed to the provider."""
 
@@ -150,6 +179,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     timeline: tuple[Moment, ...]
     attempts: tuple[Attempt, ...]
+    links: Links = NO_LINKS
 
 
 def explain_notification(
@@ -158,6 +188,7 @@ def explain_notification(
     attempts: Sequence[Mapping[str, Any]],
     news: Sequence[Mapping[str, Any]],
     words: Mapping[str, tuple[str, str]],
+    links: Links = NO_LINKS,
 ) -> Account:
     """Tell what became of a queued notification.
 
@@ -167,8 +198,11 @@ def explain_notification(
         attempts: of `send_attempt`, in their order.
         news: of `status_update`, in their order.
         words: the channel's own: provider code -> (meaning, what to do).
+        links: the same notice on the channels before and after.
     """
     status, code = row["status"], row["reason"]
+    if status in _ARRIVED and not code and links.after is not None and links.after.left:
+        code = DELIVERED_TWICE
     provider_code = row["error_code"] or ""
     meaning, remedy = words.get(provider_code, ("", ""))
     reason = REASONS.get(code)
@@ -194,14 +228,19 @@ def explain_notification(
         booking_ref=row["booking_ref"] or "",
         next_attempt_at=row["next_retry_at"] if row["phase"] == "waiting" else None,
         checks=(*_decided(decision), *_later(row)),
-        timeline=_timeline(row, attempts, news),
+        timeline=_timeline(row, attempts, news, links),
         attempts=tuple(_attempt(one) for one in attempts),
+        links=links,
     )
 
 
-def explain_decision(row: Mapping[str, Any], event_type: str) -> Account:
+def explain_decision(row: Mapping[str, Any], event_type: str, links: Links = NO_LINKS) -> Account:
     """Tell why a notice was never queued."""
     reason = REASONS.get(row["reason"])
+    moments = [Moment(at=row["created_at"], status=SUPPRESSED, note=row["reason"])]
+    if links.after is not None:
+        note = f"{links.after.id} on {links.after.channel}: {links.after.status}"
+        moments.append(Moment(at=links.after.at, status="followed", note=note))
     return Account(
         id=outward(DECISION, row["id"]),
         event_id=outward(EVENT, row["event_id"]),
@@ -221,8 +260,9 @@ def explain_decision(row: Mapping[str, Any], event_type: str) -> Account:
         booking_ref=row["booking_ref"] or "",
         next_attempt_at=None,
         checks=_decided(row),
-        timeline=(Moment(at=row["created_at"], status=SUPPRESSED, note=row["reason"]),),
+        timeline=tuple(moments),
         attempts=(),
+        links=links,
     )
 
 
@@ -271,8 +311,11 @@ def _timeline(
     row: Mapping[str, Any],
     attempts: Sequence[Mapping[str, Any]],
     news: Sequence[Mapping[str, Any]],
+    links: Links,
 ) -> tuple[Moment, ...]:
-    moments = [Moment(at=row["created_at"], status="queued")]
+    before, after = links.before, links.after
+    note = f"takes the place of {before.id} on {before.channel}" if before else ""
+    moments = [Moment(at=row["created_at"], status="queued", note=note)]
     moments += [
         Moment(at=one["ended_at"] or one["begun_at"], status=_became(one), note=_note(one))
         for one in attempts
@@ -288,8 +331,19 @@ def _timeline(
     elif row["status"] == "failed" and not any(one.status == "failed" for one in moments):
         at = row["failed_at"] or row["updated_at"]
         moments.append(Moment(at=at, status="failed", note=row["reason"]))
+    if after is not None:
+        note = f"{after.id} on {after.channel}: {after.status}"
+        moments.append(Moment(at=after.at, status="followed", note=note))
     # Providers tell whole seconds and we tell parts of them, so times alone would swap steps.
-    rank = {"queued": 0, "sent": 2, "delivered": 3, "read": 4, "failed": 5, "canceled": 5}
+    rank = {
+        "queued": 0,
+        "sent": 2,
+        "delivered": 3,
+        "read": 4,
+        "failed": 5,
+        "canceled": 5,
+        "followed": 6,
+    }
     return tuple(sorted(moments, key=lambda one: (rank.get(one.status, 1), one.at)))
 
 

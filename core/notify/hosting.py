@@ -7,6 +7,7 @@ a web process knows its routes and a worker its tasks from the start.
 from __future__ import annotations
 
 import traceback
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -14,24 +15,30 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import structlog
 
 from core.alerts import store as alerts
+from core.alerts.kinds import kind_named, plugin_kinds
 from core.catalogue.store import Catalogue
 from core.channels.host import Host
 from core.clock import SystemClock
-from core.db import Database
+from core.db import Database, savepoint
 from core.errors import ConfigurationError
 from core.notify.connections import lane_follows
 from core.notify.outgoing import open_client
+from core.notify.wording import preview
+from core.sandbox.channel import SandboxedChannel
+from core.sandbox.provider import SandboxProvider
 from core.schema import classification, missing_walls
 from core.settings import options_for
 from core.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import httpx
     import msgspec
 
+    from core.alerts.kinds import Kind
     from core.channels.channel import Channel
+    from core.channels.host import Transaction
     from core.channels.registry import Registry
     from core.clock import Clock
     from core.db import PoolSizes
@@ -115,13 +122,20 @@ def gather_supplies(
 
 
 def open_channels(supplies: Supplies, registry: Registry) -> Opened:
-    """Build every loaded channel; one that raises is taken out of service and named."""
+    """Build every loaded channel; one that raises is taken out of service and named.
+
+    Before each stands the sandbox: what belongs to a test business goes no further.
+    """
     opened = Opened()
+    sandbox = SandboxProvider(supplies.database, supplies.vault, supplies.clock, preview)
     for slug, plugin in list(registry.plugins.items()):
-        host = build_host(supplies, slug)
+        kinds = guarded(registry, slug, "alerts", partial(plugin_kinds, registry, slug))
+        if kinds is None:
+            continue
+        host = build_host(supplies, slug, kinds)
         channel = guarded(registry, slug, "channel", partial(plugin.channel, host))
         if channel is not None:
-            opened.channels[slug] = channel
+            opened.channels[slug] = SandboxedChannel(slug, channel, sandbox)
             opened.hosts[slug] = host
     return opened
 
@@ -141,8 +155,14 @@ async def check_schema(database: Database, registry: Registry) -> None:
         )
 
 
-def build_host(supplies: Supplies, slug: str) -> Host:
-    """Put together what one channel may use."""
+def build_host(supplies: Supplies, slug: str, kinds: Mapping[str, Kind] | None = None) -> Host:
+    """Put together what one channel may use.
+
+    Args:
+        supplies: what the process has.
+        slug: the channel.
+        kinds: the plugin's own kinds of alerts.
+    """
     settings, database = supplies.settings, supplies.database
 
     def options(shape: type[msgspec.Struct]) -> Any:
@@ -151,15 +171,34 @@ def build_host(supplies: Supplies, slug: str) -> Host:
     async def enqueue_own(task: str, /, **arguments: str) -> None:
         await supplies.enqueue(f"{slug}.{task}", **arguments)
 
-    async def report(business_id: BusinessId, fact: str, /, **details: str) -> None:
+    async def report(
+        business_id: BusinessId,
+        fact: str,
+        /,
+        *,
+        transaction: Transaction | None = None,
+        **details: str,
+    ) -> None:
         subject = details.pop("subject", "")
         over = details.pop(RESOLVED, "")
         kind = f"{slug}.{fact}"
-        async with database.engine() as transaction:
-            if over:
-                await alerts.resolve_alert(transaction, business_id, kind, subject)
+        matter = alerts.Matter(
+            business_id=business_id,
+            kind=kind,
+            subject=subject,
+            arguments=details,
+            ends_with=kind_named(kinds or {}, kind).ends_with,
+        )
+        async with AsyncExitStack() as stack:
+            if transaction is None:
+                transaction = await stack.enter_async_context(database.engine())
             else:
-                await alerts.raise_alert(transaction, business_id, kind, subject, details)
+                # What cannot be told must not undo what the channel keeps in it.
+                await stack.enter_async_context(savepoint(transaction))
+            if over:
+                await alerts.resolve_alerts(transaction, [(business_id, kind, subject)])
+            else:
+                await alerts.raise_alerts(transaction, [matter])
 
     return Host(
         slug=slug,

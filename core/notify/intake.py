@@ -1,22 +1,25 @@
 """Takes events in: stored first, decided, queued, answered; all in one transaction.
 
 The same event again gets the same answer; the same id with another body is refused. Everything
-works on all events of a request at once: one statement per step, not per event (rulings B11).
+works on all events of a request at once: one statement per step, not per event (rulings B11). One
+event is a set of one; events of one booking follow each other in waves.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, NoReturn
 from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
 
+from core.crashpoint import crashpoint
 from core.customers.store import CustomerIn, put_customers
-from core.errors import ConflictError
+from core.errors import ConflictError, InvalidInputError
 from core.ids import EVENT, NOTIFICATION, new_uuid, outward
-from core.notify import deciding, event_store, plans, rule_store
-from core.notify.candidates import Notice, Person, channel_order, look_up
+from core.notify import deciding, event_store, plans, rule_store, waves
+from core.notify.candidates import Notice, Person, channel_order, look_up, on_each
 from core.notify.events import Answer
 from core.notify.rules import REMINDER, is_planned, notices
 from core.notify.timing import time_notice
@@ -37,6 +40,11 @@ if TYPE_CHECKING:
     from core.notify.plans import Plan
     from core.notify.rules import Rule
     from core.notify.services import Services
+
+Outcome = Answer | InvalidInputError
+"""What becomes of one event of many: its answer, or why it is refused."""
+
+_TRIES: Final = 3
 
 
 def _running() -> ConflictError:
@@ -63,17 +71,39 @@ async def take_in(
         One answer per event; `duplicate` where it was known already.
 
     Raises:
-        InvalidInputError: an id was used before with another body.
+        InvalidInputError: an id was used before with another body; the others are taken in.
         ConflictError: the same event is being taken in by another request right now.
     """
-    try:
-        async with services.database.business(business.id) as transaction:
-            intake = _Intake(services, business, transaction)
-            answers = await intake.run(events)
-    except asyncpg.LockNotAvailableError as error:
-        raise _running() from error
+    return _answers(await take_in_each(services, business, events))
+
+
+async def take_in_each(
+    services: Services, business: BusinessRow, events: Sequence[NotificationEvent]
+) -> list[Outcome]:
+    """Do the same as `take_in`; an event that is refused gets its error as its outcome.
+
+    The outcome is that of single calls in this order, in one transaction.
+
+    Raises:
+        ConflictError: one of them is being taken in by another request right now.
+    """
+    crashpoint("intake_started")
+    for left in reversed(range(_TRIES)):
+        try:
+            async with services.database.business(business.id) as transaction:
+                intake = _Intake(services, business, transaction)
+                outcomes = await intake.run(events)
+                crashpoint("intake_before_commit")
+            break
+        except asyncpg.LockNotAvailableError as error:
+            raise _running() from error
+        except asyncpg.DeadlockDetectedError:
+            # Two calls that tell of the same bookings in different orders: one goes first now.
+            if not left:
+                raise
+    crashpoint("intake_committed")
     services.ring.lanes(intake.woken)
-    return answers
+    return outcomes
 
 
 async def rehearse(services: Services, business: BusinessRow, event: NotificationEvent) -> Answer:
@@ -87,51 +117,84 @@ async def rehearse(services: Services, business: BusinessRow, event: Notificatio
         InvalidInputError: the id was used before with another body.
         ConflictError: the same event is being taken in by another request right now.
     """
-    answers: list[Answer] = []
+    [answer] = _answers(await rehearse_each(services, business, [event]))
+    return answer
+
+
+async def rehearse_each(
+    services: Services, business: BusinessRow, events: Sequence[NotificationEvent]
+) -> list[Outcome]:
+    """Do the same as `rehearse` for many; an event that is refused gets its error.
+
+    Raises:
+        ConflictError: one of them is being taken in by another request right now.
+    """
+    outcomes: list[Outcome] = []
     try:
         async with services.database.business(business.id) as transaction:
-            intake = _Intake(services, business, transaction)
-            answers += await intake.run([event])
+            intake = _Intake(services, business, transaction, rehearsal=True)
+            outcomes += await intake.run(events)
             _undo()
     except _RehearsedError:
-        [answer] = answers
+        pass
     except asyncpg.LockNotAvailableError as error:
         raise _running() from error
-    decisions = tuple(one.rehearsed() for one in intake.verdicts)
-    return msgspec.structs.replace(
-        answer, id=None, status="dry-run", decisions=decisions or answer.decisions
-    )
+    return [
+        msgspec.structs.replace(one, id=None, status="dry-run") if isinstance(one, Answer) else one
+        for one in outcomes
+    ]
 
 
 class _Intake:
     """One request's events on their way through one transaction."""
 
     def __init__(
-        self, services: Services, business: BusinessRow, transaction: Transaction
+        self,
+        services: Services,
+        business: BusinessRow,
+        transaction: Transaction,
+        *,
+        rehearsal: bool = False,
     ) -> None:
         self.services = services
         self.business = business
         self.transaction = transaction
+        self.rehearsal = rehearsal
         self.woken: set[LaneKey] = set()
-        self.verdicts: list[Verdict] = []
+        self.rules: tuple[Rule, ...] = ()
+        self.order: tuple[str, ...] = ()
 
-    async def run(self, events: Sequence[NotificationEvent]) -> list[Answer]:
-        """Do it all and return the answers in the caller's order."""
-        unique = {(event.source, event.id): event for event in reversed(events)}
-        unique = {key: unique[key] for key in dict.fromkeys((e.source, e.id) for e in events)}
-        ids = {key: new_uuid() for key in unique}
+    async def run(self, events: Sequence[NotificationEvent]) -> list[Outcome]:
+        """Do it all and return the outcomes in the caller's order."""
+        self.rules = await rule_store.rules_of(self.transaction, self.business.id)
+        self.order = await channel_order(self.transaction, self.services, self.business)
+        parts = waves.split(events)
+        outcomes: dict[int, Outcome] = {}
+        for wave in parts.waves:
+            found = await self._take_in_wave([events[place] for place in wave])
+            outcomes |= dict(zip(wave, found, strict=True))
+        for place, first in parts.twins.items():
+            outcomes[place] = _again(outcomes[first])
+        return [outcomes[place] for place in range(len(events))]
+
+    async def _take_in_wave(self, events: Sequence[NotificationEvent]) -> list[Outcome]:
+        """Take in events that do not touch each other: one statement per step."""
+        by_key = {(event.source, event.id): event for event in events}
+        ids = {key: new_uuid() for key in by_key}
         fresh = await event_store.insert(
-            self.transaction, self.services.vault, self.business.id, unique, ids
+            self.transaction, self.services.vault, self.business.id, by_key, ids
         )
-        old = {key: event for key, event in unique.items() if key not in fresh}
-        answers = await event_store.known(self.transaction, self.business.id, old)
-        new = {key: event for key, event in unique.items() if key in fresh}
+        crashpoint("intake_stored")
+        old = {key: event for key, event in by_key.items() if key not in fresh}
+        outcomes: dict[Key, Outcome] = {}
+        outcomes |= await event_store.known(self.transaction, self.business.id, old)
+        new = {key: event for key, event in by_key.items() if key in fresh}
         decided = await self._decide(new, ids)
         await event_store.keep_answers(
             self.transaction, self.business.id, {ids[key]: one for key, one in decided.items()}
         )
-        answers |= decided
-        return _in_order(events, unique, answers)
+        outcomes |= decided
+        return [outcomes[key] for key in by_key]
 
     async def _decide(
         self, events: Mapping[Key, NotificationEvent], ids: Mapping[Key, UUID]
@@ -139,7 +202,7 @@ class _Intake:
         """Store customers, renew plans, ask the gates about every notice, queue what passed."""
         if not events:
             return {}
-        now = self.services.clock.now()
+        now = self.services.clock.now() + self.business.ahead
         people = await self._people(events)
         told = {
             key: plans.Told(
@@ -149,25 +212,34 @@ class _Intake:
                 customer_id=people[key].id,
             )
             for key, event in events.items()
-            if event.booking is not None and event.type.startswith("booking.")
+            if event.booking is not None
         }
         standing = await plans.advance(
             self.transaction, self.business.id, list(told.values()), now
         )
         on_their_way = await self._stop_old(standing)
-        wanted = await self._notices(events, ids, people, told, standing, now)
+        wanted = self._notices(events, ids, people, told, standing, now)
         candidates = await look_up(self.transaction, self.services, self.business, wanted, now)
-        self.verdicts = deciding.decide(candidates)
-        await self._bring_forward()
+        verdicts = deciding.decide(candidates)
+        await self._bring_forward(verdicts)
         await deciding.write(
-            self.transaction, self.services.vault, self.business.id, self.verdicts
+            self.transaction,
+            self.services.vault,
+            self.business.id,
+            verdicts,
+            ahead=self.business.ahead,
         )
+        crashpoint("intake_queued")
         self.woken |= {
-            (self.business.id, one.candidate.notice.channel)
-            for one in self.verdicts
-            if not one.reason
+            (self.business.id, one.candidate.notice.channel) for one in verdicts if not one.reason
         }
-        return {key: self._answer(ids[key], on_their_way) for key in events}
+        by_event: dict[UUID | None, list[Verdict]] = defaultdict(list)
+        for one in verdicts:
+            by_event[one.candidate.notice.event_id].append(one)
+        return {
+            key: self._answer(ids[key], by_event[ids[key]], on_their_way.get(ids[key], ()))
+            for key in events
+        }
 
     async def _people(self, events: Mapping[Key, NotificationEvent]) -> dict[Key, Person]:
         stored = await put_customers(
@@ -199,7 +271,7 @@ class _Intake:
             changed[ref]: tuple(outward(NOTIFICATION, one) for one in going[ref]) for ref in going
         }
 
-    async def _notices(
+    def _notices(
         self,
         events: Mapping[Key, NotificationEvent],
         ids: Mapping[Key, UUID],
@@ -209,70 +281,70 @@ class _Intake:
         now: datetime,
     ) -> list[Notice]:
         """Return every notice that the events ask for, with its moment."""
-        rules = await rule_store.rules_of(self.transaction, self.business.id)
-        order = await channel_order(self.transaction, self.services, self.business)
         wanted: list[Notice] = []
         for key, event in events.items():
             plan = standing[told[key].booking.ref] if key in told else None
-            superseded = plan is not None and plans.is_superseded(told[key], plan)
+            superseded = (
+                plan is not None
+                and event.type.startswith("booking.")
+                and plans.is_superseded(told[key], plan)
+            )
             starts_at = event.booking.starts_at if event.booking else None
             if starts_at is None and plan is not None:
                 starts_at = plan.starts_at
-            for rule in notices(event, rules, now):
-                channels = rule.channels or order
-                wanted.append(
-                    Notice(
-                        event=event,
-                        event_id=ids[key],
-                        rule=rule,
-                        channel=channels[0] if channels else "",
-                        person=people[key],
-                        source=self._source(event, people[key], rule, starts_at),
-                        generation=plan.generation if plan else 0,
-                        superseded=superseded,
-                        timing=time_notice(
-                            rule,
-                            starts_at,
-                            now,
-                            business_zone=ZoneInfo(self.business.timezone),
-                            customer_zone=ZoneInfo(people[key].timezone or self.business.timezone),
-                            planned=is_planned(rule, event),
-                        ),
-                    )
+            for rule in notices(event, self.rules, now):
+                notice = Notice(
+                    event=event,
+                    event_id=ids[key],
+                    rule=rule,
+                    channel="",
+                    person=people[key],
+                    source=self._source(event, rule, starts_at),
+                    generation=plan.generation if plan else 0,
+                    superseded=superseded,
+                    fallback_after=rule.fallback_after,
+                    timing=time_notice(
+                        rule,
+                        starts_at,
+                        now,
+                        business_zone=ZoneInfo(self.business.timezone),
+                        customer_zone=ZoneInfo(people[key].timezone or self.business.timezone),
+                        planned=is_planned(rule, event),
+                    ),
                 )
+                wanted += on_each(notice, rule.channels or self.order)
         return wanted
 
-    def _source(
-        self, event: NotificationEvent, person: Person, rule: Rule, starts_at: datetime | None
-    ) -> Source:
+    def _source(self, event: NotificationEvent, rule: Rule, starts_at: datetime | None) -> Source:
         booking = event.booking
         if booking is not None and booking.starts_at is None:
             booking = msgspec.structs.replace(booking, starts_at=starts_at)
         return Source(
             business_name=self.business.name,
-            timezone=person.timezone or self.business.timezone,
+            timezone=self.business.timezone,
             customer=event.customer,
             booking=booking,
             fallbacks=rule.variables,
+            details=event.details,
         )
 
-    async def _bring_forward(self) -> None:
+    async def _bring_forward(self, verdicts: Sequence[Verdict]) -> None:
         """Take planned reminders out of the queue that a caller's scheduler sends right now."""
         due = [
             (notice.event.booking.ref, notice.rule.key)
-            for notice in (one.candidate.notice for one in self.verdicts if not one.reason)
+            for notice in (one.candidate.notice for one in verdicts if not one.reason)
             if notice.event.type == REMINDER and notice.event.booking
         ]
         if due:
             await cancel.notices(self.transaction, self.business.id, due, "superseded")
 
-    def _answer(self, event_id: UUID, on_their_way: Mapping[UUID, tuple[str, ...]]) -> Answer:
+    def _answer(
+        self, event_id: UUID, verdicts: Sequence[Verdict], on_their_way: tuple[str, ...]
+    ) -> Answer:
         return Answer(
             id=outward(EVENT, event_id),
-            decisions=tuple(
-                one.told() for one in self.verdicts if one.candidate.notice.event_id == event_id
-            ),
-            superseded_in_flight=on_their_way.get(event_id, ()),
+            decisions=tuple(one.rehearsed() if self.rehearsal else one.told() for one in verdicts),
+            superseded_in_flight=on_their_way,
         )
 
 
@@ -280,23 +352,20 @@ def _undo() -> NoReturn:
     raise _RehearsedError
 
 
-def _in_order(
-    events: Sequence[NotificationEvent],
-    unique: Mapping[Key, NotificationEvent],
-    answers: Mapping[Key, Answer],
-) -> list[Answer]:
-    """Return the answers in the caller's order; a twin in the same call is a duplicate."""
-    told: set[Key] = set()
-    result: list[Answer] = []
-    for event in events:
-        key = (event.source, event.id)
-        if unique[key].body_hash != event.body_hash:
-            raise event_store.mismatch(event)
-        answer = answers[key]
-        again = key in told and not answer.duplicate
-        result.append(msgspec.structs.replace(answer, duplicate=True) if again else answer)
-        told.add(key)
-    return result
+def _answers(outcomes: Sequence[Outcome]) -> list[Answer]:
+    answers: list[Answer] = []
+    for one in outcomes:
+        if isinstance(one, InvalidInputError):
+            raise one
+        answers.append(one)
+    return answers
+
+
+def _again(outcome: Outcome) -> Outcome:
+    """Return what a twin in the same call is told: it is a duplicate, or refused as well."""
+    if isinstance(outcome, InvalidInputError):
+        return outcome
+    return msgspec.structs.replace(outcome, duplicate=True)
 
 
 def _customer(event: NotificationEvent) -> CustomerIn:

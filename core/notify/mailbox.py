@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from core.crashpoint import crashpoint
+
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
@@ -111,6 +113,7 @@ class Mailbox:
                 """,
                 *columns,
             )
+            crashpoint("hook_stored")
 
 
 def _end(kept: asyncio.Future[None], error: Exception | None = None) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from core.channels.messages import ChannelEvent, ProviderEvent, StatusUpdate
+from core.consent.tables import Purpose
+from core.consent.words import Word, recognise
 from core.errors import NotFoundError
 from core.ids import NOTIFICATION, inward
-from core.notify import message_log, received
+from core.notify import aftermath, following, message_log, received, replies
 from core.outbox.store import StatusNews, Touched
 from core.outbox.store import apply_statuses as move_forward
 
@@ -19,10 +22,23 @@ if TYPE_CHECKING:
 
     from core.channels.host import Transaction
     from core.channels.messages import InboundMessage
+    from core.limits.lanes import LaneKey
     from core.notify.services import Services
 
 _DEDUPE: Final = "inbox_dedupe"
 _PARKED_AT_ONCE: Final = 500
+_ARRIVED: Final = frozenset({"delivered", "read"})
+_TYPED: Final = "text"
+_WRITTEN: Final = frozenset({_TYPED, "button", "interactive"})
+"""The types of messages in which a person says something to us; a picture's caption is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """The message of ours that a customer answered."""
+
+    id: UUID
+    purpose: str
 
 
 def kind_of(event: ProviderEvent) -> str:
@@ -58,17 +74,26 @@ async def apply_statuses(
     channel: str,
     updates: Sequence[StatusUpdate],
     park_for: timedelta,
-) -> None:
-    """Move messages forward; park what belongs to no message of ours yet."""
+) -> set[LaneKey]:
+    """Move messages forward; park what belongs to no message of ours yet.
+
+    Returns:
+        The lanes to wake after the commit: those that took over from what failed.
+    """
     told = [_news(services, update) for update in updates]
-    touched = await _move(services, transaction, channel, told)
+    touched, woken = await _move(services, transaction, channel, told)
     unknown = [one for one, found in zip(told, touched, strict=True) if found is None]
     if unknown:
         await _park(transaction, channel, unknown, park_for)
+    return woken
 
 
-async def retry_parked(services: Services, transaction: Transaction, channel: str) -> None:
-    """Try parked statuses again; what finds its message now is taken out."""
+async def retry_parked(services: Services, transaction: Transaction, channel: str) -> set[LaneKey]:
+    """Try parked statuses again; what finds its message now is taken out.
+
+    Returns:
+        The lanes to wake after the commit.
+    """
     rows = await transaction.fetch(
         """
         SELECT p.* FROM parked_status p
@@ -81,25 +106,48 @@ async def retry_parked(services: Services, transaction: Transaction, channel: st
         _PARKED_AT_ONCE,
     )
     if not rows:
-        return
-    touched = await _move(services, transaction, channel, [_parked(row) for row in rows])
+        return set()
+    touched, woken = await _move(services, transaction, channel, [_parked(row) for row in rows])
     settled = [row["id"] for row, found in zip(rows, touched, strict=True) if found is not None]
     await transaction.execute("DELETE FROM parked_status WHERE id = ANY ($1)", settled)
+    return woken
 
 
 async def keep_inbound(
     services: Services, transaction: Transaction, channel: str, messages: Sequence[InboundMessage]
-) -> None:
-    """Log what customers wrote, with the customer and the message of ours it answers."""
+) -> set[LaneKey]:
+    """Act on STOP and START, then log what customers wrote and which of our messages it answers.
+
+    Returns:
+        The lanes with a confirmation to send.
+    """
     owners = await _owners(transaction, channel, [one.account for one in messages])
     routed = [one for one in messages if one.account in owners]
     if len(routed) < len(messages):
         await count(transaction, channel, ["unrouted"] * (len(messages) - len(routed)))
     kind = services.registry.plugins[channel].address_kind
     hashes = [services.vault.blind_index(owners[one.account], kind, one.sender) for one in routed]
-    customers = await _customers(transaction, [owners[one.account] for one in routed], hashes)
     answers = [_message_hash(services, one.answers) if one.answers else None for one in routed]
     answered = await _notifications(transaction, [owners[one.account] for one in routed], answers)
+    acts = await replies.respect(
+        services,
+        transaction,
+        channel,
+        [
+            replies.Reply(
+                business_id=owners[one.account],
+                address_hash=hashed,
+                message_hash=_message_hash(services, one.provider_message_id),
+                account=one.account,
+                word=word,
+                at=one.occurred_at,
+            )
+            for one, hashed, answer in zip(routed, hashes, answers, strict=True)
+            if (word := _word(one, answered.get((owners[one.account], answer))))
+        ],
+    )
+    await count(transaction, channel, [kind for kind, _ in acts])
+    customers = await _customers(transaction, [owners[one.account] for one in routed], hashes)
     await message_log.write(
         services,
         transaction,
@@ -116,7 +164,7 @@ async def keep_inbound(
                 status="delivered",
                 account=one.account,
                 at=one.occurred_at,
-                notification_id=answered.get((owners[one.account], answer)),
+                notification_id=_id(answered.get((owners[one.account], answer))),
                 address_hash=hashed,
             )
             for one, hashed, answer in zip(routed, hashes, answers, strict=True)
@@ -129,7 +177,7 @@ async def keep_inbound(
             received.Received(
                 business_id=owners[one.account],
                 customer_id=customers.get((owners[one.account], hashed)),
-                notification_id=answered.get((owners[one.account], answer)),
+                notification_id=_id(answered.get((owners[one.account], answer))),
                 message_type=one.message_type[:32],
                 button=one.button,
                 at=one.occurred_at,
@@ -137,6 +185,7 @@ async def keep_inbound(
             for one, hashed, answer in zip(routed, hashes, answers, strict=True)
         ],
     )
+    return {lane for _, lane in acts if lane is not None}
 
 
 async def count(transaction: Transaction, channel: str, kinds: Sequence[str]) -> None:
@@ -160,13 +209,19 @@ async def count(transaction: Transaction, channel: str, kinds: Sequence[str]) ->
 
 async def _move(
     services: Services, transaction: Transaction, channel: str, told: Sequence[StatusNews]
-) -> list[Touched | None]:
+) -> tuple[list[Touched | None], set[LaneKey]]:
     if not told:
-        return []
+        return [], set()
     touched = await move_forward(transaction, channel, told)
     ids = sorted({one.id for one in touched if one is not None})
     await message_log.forward(services, transaction, channel, ids)
-    return touched
+    became = {one.id: one.became for one in touched if one is not None}
+    await following.call_back(
+        transaction, sorted(one for one in became if became[one] in _ARRIVED)
+    )
+    failed = sorted(one for one in became if became[one] == "failed")
+    await aftermath.judge_late(transaction, told, touched)
+    return touched, await following.follow(services, transaction, failed)
 
 
 async def _park(
@@ -200,6 +255,7 @@ def _news(services: Services, update: StatusUpdate) -> StatusNews:
         status=update.status,
         occurred_at=update.occurred_at,
         code=update.error_code,
+        counts=update.status == "failed" and not update.recipient_fault,
     )
 
 
@@ -259,10 +315,10 @@ async def _customers(
 
 async def _notifications(
     transaction: Transaction, businesses: Sequence[UUID], hashes: Sequence[bytes | None]
-) -> dict[tuple[UUID, bytes | None], UUID]:
+) -> dict[tuple[UUID, bytes | None], _Answered]:
     rows = await transaction.fetch(
         """
-        SELECT o.business_id, o.provider_message_hash, o.id
+        SELECT o.business_id, o.provider_message_hash, o.id, o.purpose
         FROM unnest($1::uuid[], $2::bytea[]) AS k(business_id, hash)
         JOIN notification_outbox o
           ON o.business_id = k.business_id AND o.provider_message_hash = k.hash
@@ -270,4 +326,24 @@ async def _notifications(
         list(businesses),
         list(hashes),
     )
-    return {(row["business_id"], bytes(row["provider_message_hash"])): row["id"] for row in rows}
+    return {
+        (row["business_id"], bytes(row["provider_message_hash"])): _Answered(
+            row["id"], row["purpose"]
+        )
+        for row in rows
+    }
+
+
+def _id(answered: _Answered | None) -> UUID | None:
+    return answered.id if answered else None
+
+
+def _word(message: InboundMessage, answered: _Answered | None) -> Word | None:
+    """Return what a message asks for; a stop pressed under advertising ends advertising."""
+    if message.message_type not in _WRITTEN:
+        return None
+    word = recognise(message.text, message.button)
+    pressed = message.message_type != _TYPED
+    if word is Word.STOP and pressed and answered and answered.purpose == Purpose.MARKETING:
+        return Word.STOP_MARKETING
+    return word

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.access import audit
-from core.alerts.store import resolve_alert
+from core.alerts.store import resolve_alerts
 from core.limits import pauses, suspension
 from core.notify.aftermath import SUSPENDED
 
@@ -63,8 +63,9 @@ async def resume_sending(
         lifted: list[str] = []
         if reach.business_id is not None:
             lifted = await suspension.lift(transaction, reach.business_id, reach.channel)
-        for channel in lifted:
-            await resolve_alert(transaction, reach.business_id, SUSPENDED, channel)
+        await resolve_alerts(
+            transaction, [(reach.business_id, SUSPENDED, channel) for channel in lifted]
+        )
         ended, running = await pauses.resume(transaction, reach)
         if ended or lifted:
             await audit.record(

@@ -30,6 +30,23 @@ CHECKS: Final = (
 )
 """The gates in the order they are asked: first the specification's four (section 8)."""
 
+PASSED_ON: Final = frozenset(
+    {
+        "channel-unavailable",
+        "channel-disabled",
+        "business-not-connected",
+        "template-unknown",
+        "template-not-approved",
+        "address-suppressed",
+        "consent-missing",
+        "consent-revoked",
+        "marketing-consent-missing",
+        "address-missing",
+        "variable-missing",
+    }
+)
+"""A no for one of these is that channel's own: the next channel of the rule is asked."""
+
 RULE: Final = "rule"
 """Stands before the gates where the business switched the rule off."""
 

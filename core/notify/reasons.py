@@ -208,6 +208,16 @@ _ALL: Final = (
         retryable=True,
     ),
     Reason(
+        code="delivered-meanwhile",
+        summary="The message whose place it was to take has arrived after all.",
+        action="Nothing; the customer has the message once.",
+    ),
+    Reason(
+        code="delivered-twice",
+        summary="It arrived, but so late that the next channel had taken over already.",
+        action="If it happens often, allow more time: raise the rule's `fallback_after`.",
+    ),
+    Reason(
         code="canceled",
         summary="A person or the booking system canceled the message.",
         action="Nothing.",

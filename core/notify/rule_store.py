@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = (
     "key, event_type, template_name, channels, lead, quiet_from, quiet_to, quiet_mode, "
-    "minimum_notice, languages, variables, enabled, version, updated_at"
+    "minimum_notice, languages, variables, enabled, fallback_after, version, updated_at"
 )
 
 
@@ -64,7 +64,7 @@ async def put_rule(
         INSERT INTO notification_rule AS r (id, business_id, {_COLUMNS})
         SELECT $1::uuid, $2::uuid, $3::text, $4::text, $5::text, $6::jsonb, $7::interval,
                $8::time, $9::time, $10::text, $11::interval, $12::jsonb, $13::jsonb,
-               $14::boolean, 1, $16::timestamptz
+               $14::boolean, $17::interval, 1, $16::timestamptz
         WHERE $15::int = 0 OR EXISTS (
             SELECT FROM notification_rule x
             WHERE x.business_id = $2 AND x.key = $3 AND x.version = $15)
@@ -74,7 +74,8 @@ async def put_rule(
             quiet_from = excluded.quiet_from, quiet_to = excluded.quiet_to,
             quiet_mode = excluded.quiet_mode, minimum_notice = excluded.minimum_notice,
             languages = excluded.languages, variables = excluded.variables,
-            enabled = excluded.enabled, version = r.version + 1, updated_at = excluded.updated_at
+            enabled = excluded.enabled, fallback_after = excluded.fallback_after,
+            version = r.version + 1, updated_at = excluded.updated_at
         WHERE r.version = $15
         RETURNING {_COLUMNS}
         """,
@@ -94,6 +95,7 @@ async def put_rule(
         rule.enabled,
         rule.version,
         now,
+        rule.fallback_after,
     )
     return KeptRule(_rule(row), row["updated_at"]) if row else None
 
@@ -127,4 +129,5 @@ def _rule(row: Mapping[str, Any]) -> Rule:
         variables=row["variables"],
         enabled=row["enabled"],
         version=row["version"],
+        fallback_after=row["fallback_after"],
     )

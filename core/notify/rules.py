@@ -42,6 +42,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         key: names the rule in decisions.
         channels: the channels to use, best first; none named means the business's own order.
+            Where one cannot deliver, the next takes over.
+        fallback_after: a message that has not arrived so long after it was sent is followed by
+            the next channel too; None waits for a failure.
         lead: how long before the start the notice goes out; None is at once.
         minimum_notice: with less time than this to the start the notice is not made.
         languages: what to try after the customer's own; none named means the business's.
@@ -60,6 +63,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     variables: dict[str, str] = {}
     enabled: bool = True
     version: int = 0
+    fallback_after: timedelta | None = None
 
 
 BUILT_IN: Final = {

@@ -74,6 +74,7 @@ class Decision(BusinessRow, Table, tablename="decision"):
     outcome = Varchar(length=12, choices=Outcome)
     reason = Varchar(length=64, default="")
     checks = JSONB(default="[]")
+    fallback_of = UUID(null=True, default=None)
 
 
 class QuietMode(StrEnum):
@@ -103,6 +104,7 @@ class NotificationRule(BusinessRow, Table, tablename="notification_rule"):
     enabled = Boolean(default=True)
     version = Integer(default=1)
     updated_at = Timestamptz(default=TimestamptzNow())
+    fallback_after = Interval(null=True, default=None)
 
 
 class PlanState(StrEnum):

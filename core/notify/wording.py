@@ -1,4 +1,4 @@
-"""The values of a message: what the booking says, in the customer's words and time zone."""
+"""The values of a message: what the booking says, in the customer's words, on its own clock."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from babel.dates import format_skeleton, format_time
+from babel.numbers import format_decimal
 
 from core.channels.messages import Parameter
-from core.notify.events import Booking, EventCustomer
+from core.notify.events import Booking, Details, EventCustomer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What the values are made of; sealed with the message until it is sent (rulings B12).
 
     Attributes:
+        timezone: the business's: a customer comes by the clock that hangs in the salon.
         fallbacks: what the rule writes where the event brought no value.
+        details: what an event of a channel's own type brought.
+        given: values that a caller wrote word for word, by name.
     """
 
     business_name: str
@@ -38,12 +42,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     customer: EventCustomer
     booking: Booking | None = None
     fallbacks: dict[str, str] = {}
+    details: Details | None = None
+    given: dict[str, str] = {}
 
 
 def values(source: Source, language: str) -> dict[str, str]:
     """Return every value that can be made, by name."""
     customer, booking = source.customer, source.booking
+    zone, locale = ZoneInfo(source.timezone), language.replace("-", "_")
     found: dict[str, str | None] = {
+        **_detail_values(source.details, zone, locale),
         "business_name": source.business_name,
         "first_name": customer.first_name,
         "last_name": customer.last_name,
@@ -57,24 +65,47 @@ def values(source: Source, language: str) -> dict[str, str]:
             "manage_url": booking.manage_url,
         }
         if booking.starts_at is not None:
-            local = booking.starts_at.astimezone(ZoneInfo(source.timezone))
-            locale = language.replace("-", "_")
-            found["date"] = _day(local.date(), locale)
-            found["time"] = _hour(local.time().replace(second=0, microsecond=0), locale)
-    return source.fallbacks | {name: value for name, value in found.items() if value}
+            local = booking.starts_at.astimezone(zone)
+            found |= {"date": _day(local, locale), "time": _clock(local, locale)}
+    made = {name: value for name, value in found.items() if value}
+    return source.fallbacks | made | source.given
 
 
+def _detail_values(details: Details | None, zone: ZoneInfo, locale: str) -> dict[str, str | None]:
+    """Write texts, numbers, dates and times in the customer's language; the rest has no words."""
+    found: dict[str, str | None] = {}
+    for name, value in details.told.items() if details else ():
+        if details and name in details.moments:
+            local = datetime.fromisoformat(value).astimezone(zone)
+            day, clock = _day(local, locale), _clock(local, locale)
+            found |= {name: f"{day} {clock}", f"{name}_date": day, f"{name}_time": clock}
+        elif details and name in details.days:
+            found[name] = _day(date.fromisoformat(value), locale)
+        elif isinstance(value, str):
+            found[name] = value
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = format_decimal(value, locale=locale)
+    return found
+
+
+def _day(local: date, locale: str) -> str:
+    return _written_day(date(local.year, local.month, local.day), locale)
+
+
+def _clock(local: datetime, locale: str) -> str:
+    return _written_time(time(local.hour, local.minute), locale)
+
+
+# A salon's reminders of one evening are all about the same day, and about few times of it.
 @lru_cache(maxsize=4096)
-def _day(day: date, locale: str) -> str:
-    """Write a day; a salon's reminders of one evening are all about the same one."""
+def _written_day(day: date, locale: str) -> str:
     return format_skeleton("MMMEd", datetime.combine(day, time()), locale=locale)
 
 
 @lru_cache(maxsize=4096)
-def _hour(hour: time, locale: str) -> str:
-    """Write a time of day."""
+def _written_time(moment: time, locale: str) -> str:
     # Providers turn narrow spaces into plain ones; what we log must be what was read.
-    return format_time(hour, "short", locale=locale).replace("\u202f", " ")
+    return format_time(moment, "short", locale=locale).replace("\u202f", " ")
 
 
 def parameters(

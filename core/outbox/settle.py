@@ -16,8 +16,11 @@ async def lock(transaction: Transaction, business_id: UUID, message: UUID) -> An
     """Lock a message and return its status, phase and reason; waits for a begin under way."""
     return await transaction.fetchrow(
         """
-        SELECT status, phase, reason, channel, useful_until <= clock_timestamp() AS too_late
-        FROM notification_outbox WHERE business_id = $1 AND id = $2 FOR UPDATE
+        SELECT o.status, o.phase, o.reason, o.channel,
+               o.useful_until <= clock_timestamp() AS too_late, (
+                   SELECT f.status FROM notification_outbox f WHERE f.fallback_of = o.id
+               ) AS follower
+        FROM notification_outbox o WHERE o.business_id = $1 AND o.id = $2 FOR UPDATE
         """,
         business_id,
         message,
@@ -40,14 +43,21 @@ async def cancel(transaction: Transaction, business_id: UUID, message: UUID) -> 
 
 
 async def retry(transaction: Transaction, business_id: UUID, message: UUID) -> None:
-    """Queue a locked, failed message again, with all its tries; begin looks at it as at any."""
+    """Queue a locked message that failed or was canceled, with all its tries.
+
+    Begin looks at it as at any. If it fails again, the next channel is asked again, unless a
+    follower was made already.
+    """
     await transaction.execute(
         """
         UPDATE notification_outbox
         SET status = 'queued', phase = 'waiting', reason = '', retry_count = 0, failed_at = NULL,
             next_retry_at = clock_timestamp(), sequence = sequence + 1,
+            followed_at = CASE WHEN EXISTS (
+                SELECT FROM notification_outbox f WHERE f.fallback_of = $2) THEN followed_at END,
             updated_at = clock_timestamp()
-        WHERE business_id = $1 AND id = $2 AND status = 'failed' AND phase = 'final'
+        WHERE business_id = $1 AND id = $2 AND status IN ('failed', 'canceled')
+          AND phase = 'final'
         """,
         business_id,
         message,

@@ -36,6 +36,9 @@ class NewRow(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         due_at: when to send; stored as `next_retry_at` (rulings A8).
         variables_sealed: the values' source, sealed; rendered at begin (rulings B12).
+        fallback_of: the message whose place it takes.
+        fallbacks: the channels that are left should it fail, best first.
+        fallback_after: how long it may take to arrive before the next channel follows.
     """
 
     id: UUID
@@ -49,7 +52,7 @@ class NewRow(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str
     payload: dict[str, Any]
     due_at: datetime
-    event_id: UUID
+    event_id: UUID | None
     rule_key: str
     booking_ref: str | None
     generation: int
@@ -58,6 +61,9 @@ class NewRow(msgspec.Struct, frozen=True, kw_only=True):
     useful_until: datetime | None
     variables_sealed: bytes
     trace_id: str
+    fallback_of: UUID | None = None
+    fallbacks: tuple[str, ...] = ()
+    fallback_after: timedelta | None = None
 
 
 class BegunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,17 +119,22 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """A row that a statement moved, and the lane it belongs to."""
+    """A row that a statement moved, and the lane it belongs to; `was` is its status before."""
 
     id: UUID
     business_id: UUID
     channel: str
     became: str = ""
+    was: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusNews:
-    """One status of the provider, ready for the database."""
+    """One status of the provider, ready for the database.
+
+    Attributes:
+        counts: a failure that says something of the channel.
+    """
 
     account: str
     callback: UUID | None
@@ -132,6 +143,7 @@ class StatusNews:
     status: str
     occurred_at: datetime
     code: str
+    counts: bool = False
 
 
 async def insert(transaction: Transaction, rows: Sequence[NewRow]) -> None:
@@ -144,11 +156,12 @@ async def insert(transaction: Transaction, rows: Sequence[NewRow]) -> None:
         INSERT INTO notification_outbox (id, business_id, customer_id, channel, event_type,
             template_name, language_code, template_version, purpose, payload_json, next_retry_at,
             event_id, rule_key, booking_ref, generation, address_id, connection_id, useful_until,
-            variables_sealed, trace_id)
+            variables_sealed, trace_id, fallback_of, fallbacks, fallback_after)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],
             $6::text[], $7::text[], $8::int[], $9::text[], $10::jsonb[], $11::timestamptz[],
             $12::uuid[], $13::text[], $14::text[], $15::int[], $16::uuid[], $17::uuid[],
-            $18::timestamptz[], $19::bytea[], $20::text[])
+            $18::timestamptz[], $19::bytea[], $20::text[], $21::uuid[], $22::jsonb[],
+            $23::interval[])
         """,
         *([getattr(row, column.name) for row in rows] for column in columns),
     )
@@ -235,7 +248,7 @@ async def apply_statuses(
         [one.code for one in news],
     )
     return [
-        Touched(row["id"], row["business_id"], channel, row["status"] or "")
+        Touched(row["id"], row["business_id"], channel, row["status"] or "", row["was"] or "")
         if row["id"] is not None
         else None
         for row in rows

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from piccolo.columns import JSONB, UUID, BigInt, Bytea, Integer, Text, Timestamptz, Varchar
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    BigInt,
+    Bytea,
+    Integer,
+    Interval,
+    Text,
+    Timestamptz,
+    Varchar,
+)
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.table import Table
 
@@ -33,7 +43,11 @@ class Phase(StrEnum):
 
 
 class NotificationOutbox(BusinessRow, Table, tablename="notification_outbox"):
-    """One notification (specification 3.4); `next_retry_at` is the due time, the first too."""
+    """One notification (specification 3.4); `next_retry_at` is the due time, the first too.
+
+    `fallbacks` names the channels that may still take over; `fallback_at` is when it should have
+    arrived; `followed_at` is when the next channel was decided about.
+    """
 
     customer_id = UUID(null=False, default=None)
     channel = Varchar(length=32)
@@ -74,6 +88,10 @@ class NotificationOutbox(BusinessRow, Table, tablename="notification_outbox"):
     sequence = Integer(default=0)
     trace_id = Varchar(length=64, default="")
     variables_sealed = Bytea(null=True, default=None)
+    fallbacks = JSONB(default="[]")
+    fallback_after = Interval(null=True, default=None)
+    fallback_at = Timestamptz(null=True, default=None)
+    followed_at = Timestamptz(null=True, default=None)
 
 
 class SendAttempt(BusinessRow, Table, tablename="send_attempt"):
@@ -100,7 +118,10 @@ class StatusUpdateRow(BusinessRow, Table, tablename="status_update"):
 
 
 class ProviderInbox(Table, tablename="provider_inbox"):
-    """A provider's call as it came, sealed; it belongs to no business."""
+    """A provider's call as it came, sealed; it belongs to no business.
+
+    Of a test business it is the sandbox's own news instead, not to be looked at before `due_at`.
+    """
 
     id = UUID(default=UUIDv7(), primary_key=True)
     channel = Varchar(length=32)
@@ -111,6 +132,8 @@ class ProviderInbox(Table, tablename="provider_inbox"):
     error = Text(null=True, default=None)
     received_at = Timestamptz(default=TimestamptzNow())
     done_at = Timestamptz(null=True, default=None)
+    due_at = Timestamptz(null=True, default=None)
+    test_business_id = UUID(null=True, default=None)
 
 
 class InboxDedupe(Table, tablename="inbox_dedupe"):

@@ -93,8 +93,10 @@ async def _template_category(
         for business_id in _businesses(numbers):
             await _tell(
                 host,
+                transaction,
                 business_id,
                 "template-category-announced",
+                subject=event.data["name"],
                 template=event.data["name"],
                 category=event.data["announced"],
             )
@@ -105,6 +107,24 @@ async def _reading(
 ) -> None:
     del transaction, event
     await _read_again(host, numbers)
+
+
+async def _phone_quality(
+    host: Host, transaction: Transaction, numbers: Sequence[Number], event: ChannelEvent
+) -> None:
+    """A flagged number stops at once; whatever else is told is read back from Meta."""
+    flagged = [
+        number
+        for number in numbers
+        if event.data["event"] == "FLAGGED"
+        and (len(numbers) == 1 or connections.is_called(host.vault, number, event.data["number"]))
+    ]
+    if not flagged:
+        await _read_again(host, numbers)
+        return
+    await connections.rate(transaction, [number.id for number in flagged], "RED", host.clock.now())
+    for business_id in _businesses(flagged):
+        await connections.publish(host, transaction, business_id)
 
 
 async def _account(
@@ -134,7 +154,9 @@ async def _account(
     for business_id in _businesses(numbers):
         await connections.publish(host, transaction, business_id)
         if told:
-            await _tell(host, business_id, told, event=word, violation=event.data["violation"])
+            await _tell(
+                host, transaction, business_id, told, event=word, violation=event.data["violation"]
+            )
 
 
 async def _refusal(
@@ -155,7 +177,7 @@ async def _refusal(
         for business_id in _businesses(running):
             await connections.publish(host, transaction, business_id)
     for business_id in _businesses(numbers):
-        await _tell(host, business_id, fact, code=code)
+        await _tell(host, transaction, business_id, fact, code=code)
 
 
 async def _change_template(
@@ -206,9 +228,12 @@ async def _read_again(host: Host, numbers: Sequence[Number]) -> None:
             _log.warning("reading-not-queued", error=type(error).__name__)
 
 
-async def _tell(host: Host, business_id: BusinessId, fact: str, /, **details: str) -> None:
+async def _tell(
+    host: Host, transaction: Transaction, business_id: BusinessId, fact: str, /, **details: str
+) -> None:
+    told = {name: value for name, value in details.items() if value}
     try:
-        await host.report(business_id, fact, **{k: v for k, v in details.items() if v})
+        await host.report(business_id, fact, transaction=transaction, **told)
     except Exception as error:  # noqa: BLE001 - telling comes second to keeping what Meta said
         _log.warning("fact-not-reported", fact=fact, error=type(error).__name__)
 
@@ -224,7 +249,7 @@ _ACTS: Final[
     notices.TEMPLATE_QUALITY: _template_quality,
     notices.TEMPLATE_CATEGORY: _template_category,
     notices.TEMPLATE_COMPONENTS: _reading,
-    notices.PHONE_QUALITY: _reading,
+    notices.PHONE_QUALITY: _phone_quality,
     notices.ACCOUNT_UPDATE: _account,
     notices.SEND_REFUSED: _refusal,
 }

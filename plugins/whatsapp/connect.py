@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from core.channels.messages import Check
 from core.errors import OutcomeUnknownError, PatchbayError, RetryableError, SendError
 from core.ids import new_uuid
-from plugins.whatsapp import connections, shelf, sync
+from plugins.whatsapp import connections, expiry, shelf, sync
 from plugins.whatsapp.client import GraphClient
 from plugins.whatsapp.fields import text_of
 from plugins.whatsapp.inspection import Inspection, inspect_token
@@ -213,6 +213,8 @@ async def _keep(host: Host, transaction: Transaction, wish: _Wish, finding: _Fin
         now,
     )
     await shelf.put(transaction, wish.business_id, wish.waba_id, finding.drafts, now)
+    if not expiry.is_near(finding.expires_at, now):
+        await expiry.report_over(host, transaction, wish.business_id, wish.phone_number_id)
 
 
 async def _asked(name: str, question: Awaitable[Answer]) -> Answer:

@@ -102,6 +102,19 @@ async def forget_tokens(
     )
 
 
+async def rate(
+    transaction: Transaction, number_ids: Sequence[UUID], quality: str, at: datetime
+) -> None:
+    """Keep what Meta says of the quality of numbers."""
+    await transaction.execute(
+        "UPDATE business_whatsapp_config SET quality_rating = $2, updated_at = $3 "
+        "WHERE id = ANY($1::uuid[])",
+        list(number_ids),
+        quality,
+        at,
+    )
+
+
 async def publish(host: Host, transaction: Transaction, business_id: BusinessId) -> None:
     """Give the core its picture of a business's numbers; the oldest one is the default."""
     numbers = await numbers_of(transaction, business_id)
@@ -126,6 +139,15 @@ def context(column: str, business_id: BusinessId, row: UUID) -> tuple[str, ...]:
     return (TABLE, column, str(business_id), str(row))
 
 
+def is_called(vault: Vault, number: Number, phone: str) -> bool:
+    """Tell whether a number has these digits: some news name it in no other way."""
+    if number.display_phone_sealed is None:
+        return False
+    place = context("display_phone_sealed", number.business_id, number.id)
+    shown = vault.open(number.display_phone_sealed, context=place).decode()
+    return _digits(shown) == _digits(phone) != ""
+
+
 def masked_phone(vault: Vault, number: Number) -> str:
     """Return what people may see of a number: the country's digits and the last four."""
     if number.display_phone_sealed is None:
@@ -136,7 +158,7 @@ def masked_phone(vault: Vault, number: Number) -> str:
 
 def mask_phone(phone: str) -> str:
     """Mask the middle of a phone number: `+39 *** 4411`."""
-    digits = "".join(character for character in phone if character.isdigit())
+    digits = _digits(phone)
     return f"+{digits[:2]} *** {digits[-4:]}" if len(digits) > 6 else "***"  # noqa: PLR2004
 
 
@@ -154,3 +176,7 @@ def _number(row: Any) -> Number:
         connected_at=row["connected_at"],
         display_phone_sealed=row["display_phone_sealed"],
     )
+
+
+def _digits(phone: str) -> str:
+    return "".join(character for character in phone if character.isdigit())

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from core.channels.messages import ChannelEvent, InboundMessage, Status, StatusUpdate
-from plugins.whatsapp.failures import mask_numbers, report_for
+from plugins.whatsapp.failures import is_recipients, mask_numbers, report_for
 from plugins.whatsapp.fields import address, first_error, moment, part, required, text_of
 from plugins.whatsapp.notices import SEND_REFUSED
 
@@ -67,6 +67,7 @@ def status_news(account: str, item: dict[str, Any]) -> ProviderEvent:
         occurred_at=happened,
         error_code=code,
         error_detail=mask_numbers(words),
+        recipient_fault=is_recipients(code),
     )
 
 

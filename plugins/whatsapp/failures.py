@@ -116,6 +116,12 @@ def stops_connection(code: str) -> bool:
     return row is not None and row.class_ == "credentials"
 
 
+def is_recipients(code: str) -> bool:
+    """Tell whether a code says something of the recipient, and nothing of the number."""
+    row = table().get(code)
+    return row is not None and row.class_ in ("invalid_recipient", "opted_out")
+
+
 def raised(code: str, detail: str = "", *, retry_after: timedelta | None = None) -> SendError:
     """Return the error for a code of the table, with the table's own words.
 

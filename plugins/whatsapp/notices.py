@@ -99,7 +99,10 @@ def _template_category(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _phone_quality(value: dict[str, Any]) -> dict[str, Any]:
-    return {"event": required(value.get("event"), "event", 32).upper()}
+    return {
+        "event": required(value.get("event"), "event", 32).upper(),
+        "number": text_of(value.get("display_phone_number"), 32),
+    }
 
 
 def _account_update(value: dict[str, Any]) -> dict[str, Any]:

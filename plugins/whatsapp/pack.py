@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 import tomllib
 from importlib.resources import files
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
+from core.channels.host import Template
 from plugins.whatsapp.templates import parameters
+
+if TYPE_CHECKING:
+    from core.ids import BusinessId
 
 BODY_LENGTH: Final = 1024
 _NAME: Final = re.compile(r"^[a-z0-9_]{1,512}$")
@@ -81,6 +85,23 @@ def creation(name: str, language: str, template: PackTemplate) -> dict[str, Any]
     if template.ttl_seconds is not None:
         body["message_send_ttl_seconds"] = template.ttl_seconds
     return body
+
+
+def pack_templates(business_id: BusinessId) -> list[Template]:
+    """Return the whole pack as the catalogue would hold it, approved."""
+    return [
+        Template(
+            business_id=business_id,
+            name=name,
+            language=language,
+            usable=True,
+            category=template.category,
+            parameters=_names(template),
+            body=template.body,
+        )
+        for language in languages()
+        for name, template in read_pack(language).templates.items()
+    ]
 
 
 def faults(name: str, template: PackTemplate) -> list[str]:

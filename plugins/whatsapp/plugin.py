@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
     from core.channels.channel import Channel
-    from core.channels.host import Host
+    from core.channels.host import Host, Template
     from core.channels.messages import Check
     from core.channels.plugin import Schedule, Screen, Task
     from core.channels.tables import MessageLog
@@ -127,6 +127,12 @@ class WhatsAppPlugin(ChannelPlugin):
                 content=(log.content_snapshot, log.provider_message_id, log.address_hash),
             ),
         )
+
+    def first_templates(self, business_id: BusinessId) -> Sequence[Template]:
+        """Return the pack in all its languages, as if Meta had approved it."""
+        from plugins.whatsapp.pack import pack_templates
+
+        return pack_templates(business_id)
 
     def message_log(self) -> type[MessageLog]:
         """Return the table the host keeps this channel's log in."""

@@ -12,6 +12,7 @@ from core.errors import SendError
 from core.ids import BusinessId
 from plugins.whatsapp.channel import WhatsAppChannel
 from plugins.whatsapp.connections import businesses
+from plugins.whatsapp.expiry import report_expiring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,12 +29,13 @@ def tasks(host: Host) -> Sequence[Task]:
     channel = WhatsAppChannel(host)
 
     async def sync_templates(context: Mapping[str, Any], /, **arguments: str) -> None:
-        """Read templates and quality of one business (`business_id`), or of all."""
+        """Read one business's templates and quality (`business_id`), or all; name old tokens."""
         del context
         if one := arguments.get("business_id"):
             await channel.sync(BusinessId(UUID(one)))
             return
         async with host.begin() as transaction:
+            await report_expiring(host, transaction)
             connected = await businesses(transaction)
         for business_id in connected:
             try:

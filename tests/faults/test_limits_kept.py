@@ -6,6 +6,7 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import pytest
 from fixture_town import BUSINESS, wait_until
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def test_two_workers_keep_a_cap_in_every_window_and_use_it(
     assert [late - early for early, late in pairwise(at) if late - early > WINDOW + 5] == []
 
 
+@pytest.mark.alone
 def test_a_pause_stops_new_sends_within_a_second(found_town: Callable[..., Town]) -> None:
     """After the answer to a pause, begins stop within 1 s; the resume sends what waits."""
     town = found_town(workers=2)

@@ -144,6 +144,7 @@ def test_a_revoked_consent_stops_what_waits(found_town: Callable[..., Town]) -> 
     assert town.journal() == []
 
 
+@pytest.mark.alone
 def test_latency_from_event_to_provider(
     found_town: Callable[..., Town], own_redis: RedisServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

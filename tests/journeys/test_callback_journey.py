@@ -133,3 +133,62 @@ def test_a_killed_worker_loses_no_callback(found_town: Callable[..., Town], ears
         return [(one["state"], one["attempt"]) for one in log] == [("delivered", 2)]
 
     wait_until(delivered, 5)
+
+
+def test_a_test_business_is_called_back_and_reaches_no_provider(
+    found_town: Callable[..., Town], ears: Ears
+) -> None:
+    """A worker killed between the sending and the news costs none of it; all of it is signed."""
+    town = found_town(workers=1)
+    made = town.command("api-key", "create", "--name", "trial", "--mode", "test", "--scopes", "*")
+    town.key = made["key"]
+    place = {"timezone": "Europe/Rome", "country": "IT", "default_locale": "it"}
+    put = town.api("PUT", "/v1/businesses/salon-trial", json={"name": "Salon Trial", **place})
+    assert put.status_code == 201, put.text
+    hook = {"url": ears.url, "events": ["notification.*"], "business_id": "salon-trial"}
+    secret = town.api("POST", "/v1/webhook-endpoints", json=hook).json()["secret"]
+    customer = {"first_name": "Ada", "phone": "+12025550100", "locale": "it"}
+    agreed = town.api(
+        "POST",
+        "/v1/consents",
+        headers={"Idempotency-Key": "trial"},
+        json={
+            "business_id": "salon-trial",
+            "customer_id": "ada",
+            "customer": customer,
+            "channel": "whatsapp",
+            "source": "web",
+            "granted_at": "2026-11-03T18:04:00Z",
+            "text_version": "it-v1",
+        },
+    )
+    assert agreed.status_code == 201, agreed.text
+    told = town.api(
+        "POST",
+        "/v1/events",
+        json={
+            "id": "trial-1",
+            "source": "/trial",
+            "type": "booking.confirmed",
+            "data": {
+                "business_id": "salon-trial",
+                "booking": {"ref": "T-1", "starts_at": town.starts_at, "service": "Taglio"},
+                "customer": {"id": "ada", **customer},
+            },
+        },
+    )
+    sent = told.json()["decisions"][0]["notification_id"]
+    wait_until(lambda: town.notification(sent)["status"] != "queued", 15)
+    town.processes[-1].kill()
+    town.start_worker(1)
+    town.wait_for_status(sent, "read", 20)
+
+    def steps() -> set[str]:
+        mine = [one for one in list(ears.calls) if one.told["data"]["notification_id"] == sent]
+        return {one.told["type"].partition(".")[2] for one in mine}
+
+    wait_until(lambda: {"queued", "sent", "read"} <= steps(), 20)
+    assert all(call.verified_by(secret) for call in ears.calls)
+    assert town.journal() == []
+    shown = town.api("GET", "/v1/sandbox/messages", params={"business_id": "salon-trial"})
+    assert "Salon Trial" in shown.json()["data"][0]["text"]

@@ -9,7 +9,7 @@ from core.channels.messages import Status, StatusUpdate
 from core.ids import new_uuid
 from core.limits import lanes
 from core.notify import delivery
-from core.notify.inbox import sealing_context
+from core.outbox.sealing import sealing_context
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -44,7 +44,7 @@ async def send_all(services: Services) -> int:
     """Claim, begin, hand over and record everything that is due once."""
     token, begun = await begin(services)
     results = [await delivery.hand_over(services, one) for one in begun]
-    await delivery.record_batch(services, token, results)
+    services.ring.lanes(await delivery.record_batch(services, token, results))
     return len(results)
 
 

@@ -120,6 +120,7 @@ def test_all_faults_are_told_at_once() -> None:
             "PATCHBAY_SECRET_KEYS": f"a:{KEY},a:{SECOND},broken,short:YWJj",
             "PATCHBAY_INDEX_KEY": "%%%",
             "PATCHBAY_LOG_LEVEL": "loud",
+            "PATCHBAY_CRASHPOINT": "nowhere:1",
             "PATCHBAY_PUBLIC_URL": "ftp://x",
             "PATCHBAY_HOST_FILE": "/nowhere/at/all",
         }
@@ -133,6 +134,7 @@ def test_all_faults_are_told_at_once() -> None:
         "PATCHBAY_LOG_LEVEL",
         "PATCHBAY_PUBLIC_URL",
         "PATCHBAY_HOST_FILE",
+        "PATCHBAY_CRASHPOINT",
     ):
         assert [fault for fault in faults if fault.startswith(name)], name
     assert len([fault for fault in faults if "PATCHBAY_SECRET_KEYS" in fault]) == 3
@@ -164,6 +166,7 @@ def test_production_is_complete() -> None:
         ({"PATCHBAY_PUBLIC_URL": ""}, "PATCHBAY_PUBLIC_URL"),
         ({"PATCHBAY_PUBLIC_URL": "http://127.0.0.1:8000"}, "PATCHBAY_PUBLIC_URL"),
         ({"PATCHBAY_SECRET_KEYS": f"development:{KEY}"}, "PATCHBAY_SECRET_KEYS"),
+        ({"PATCHBAY_CRASHPOINT": "after_claim:1"}, "PATCHBAY_CRASHPOINT"),
     ],
 )
 def test_production_refuses_what_is_unsafe(change: dict[str, str], named: str) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from api_world import make_keys
+
+from core.ids import NOTIFICATION, new_uuid, outward
 
 if TYPE_CHECKING:
     from api_world import Api
@@ -149,3 +152,100 @@ async def test_a_notice_that_was_never_queued_has_come_to_its_end(api: Api, word
     assert told["outcome"] == "suppressed"
     refused = await act(api, f"/v1/notifications/{told['notification_id']}", word)
     assert (refused.status_code, refused.json()["code"]) == (409, "already-final")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"status": "failed", "phase": "final", "reason": "policy-violation"},
+        {"status": "canceled", "phase": "final", "reason": "recipient-limit"},
+    ],
+)
+async def test_a_person_may_insist_with_a_scope_of_its_own(
+    api: Api, values: dict[str, str]
+) -> None:
+    """`force` queues what is final by the rules, needs its scope, and is written down."""
+    path = await queued(api)
+    await put(api, **values)
+    api.keys |= await make_keys(
+        api.services,
+        {
+            "writer": {
+                "scopes": ("notifications:write",),
+                "mode": "live",
+                "business_id": api.own.id,
+            }
+        },
+    )
+    refused = await act(api, path, "retry", key="writer", force=True)
+    assert (refused.status_code, refused.json()["code"]) == (403, "scope-missing")
+    assert (await act(api, path, "retry")).status_code == 409
+    done = await act(api, path, "retry", reason="they asked", force=True)
+    assert done.status_code == 202, done.text
+    assert (done.json()["status"], done.json()["final"]) == ("queued", False)
+    after = await api.superuser.fetchval(
+        "SELECT after FROM audit_log WHERE action = 'notification.retry'"
+    )
+    assert '"force": true' in after
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered", "read", "queued"])
+async def test_nobody_can_insist_on_what_left_or_is_on_its_way(api: Api, status: str) -> None:
+    """A message that was taken over, or waits, is a conflict even with `force`."""
+    path = await queued(api)
+    if status != "queued":
+        await put(api, status=status, phase="final")
+    refused = await act(api, path, "retry", force=True)
+    assert refused.status_code == 409, refused.text
+
+
+async def test_a_forced_retry_still_comes_too_late(api: Api) -> None:
+    """Nobody wants a reminder of what has begun."""
+    path = await queued(api)
+    await put(api, status="failed", phase="final", reason="policy-violation")
+    await api.superuser.execute("UPDATE notification_outbox SET useful_until = now()")
+    assert (await act(api, path, "retry", force=True)).json()["code"] == "not-retryable"
+
+
+async def test_what_the_next_channel_took_over_is_not_tried_again(api: Api) -> None:
+    """The links show on both; only who insists gets the first one a second time."""
+    path = await queued(api)
+    await put(api, status="failed", phase="final", reason="retries-exhausted")
+    first, second = (
+        await api.superuser.fetchval("SELECT id FROM notification_outbox"),
+        new_uuid(),
+    )
+    await api.superuser.execute(
+        "INSERT INTO notification_outbox (id, business_id, customer_id, channel, event_type, "
+        "template_name, language_code, event_id, address_id, booking_ref, fallback_of) "
+        "SELECT $1, business_id, customer_id, 'console', event_type, template_name, "
+        "language_code, event_id, address_id, booking_ref, id FROM notification_outbox",
+        second,
+    )
+    await api.superuser.execute(
+        "UPDATE notification_outbox SET followed_at = now() WHERE id = $1", first
+    )
+    shown = (await api.call("GET", path, key="bound")).json()
+    follower = outward(NOTIFICATION, second)
+    assert (shown["fallback_of"], shown["followed_by"]) == (None, follower)
+    assert shown["timeline"][-1]["status"] == "followed"
+    behind = (await api.call("GET", f"/v1/notifications/{follower}", key="bound")).json()
+    assert behind["fallback_of"] == shown["id"]
+    assert shown["id"] in behind["timeline"][0]["note"]
+    refused = await act(api, path, "retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not-retryable")
+    assert (await act(api, path, "retry", force=True)).status_code == 202
+
+
+async def test_a_settled_failure_calls_the_next_channel(api: Api) -> None:
+    """With a person's `failed` the follower is decided in the same transaction, and shown."""
+    path = await queued(api)
+    await put(api, phase="unconfirmed", reason="unconfirmed")
+    await api.superuser.execute(
+        "UPDATE notification_outbox SET begun_at = now(), fallbacks = '[\"console\"]'"
+    )
+    done = (await act(api, path, "settle", outcome="failed")).json()
+    assert done["followed_by"].startswith("dec_")
+    follower = await api.call("GET", f"/v1/notifications/{done['followed_by']}", key="bound")
+    assert follower.json()["status"] == "suppressed"
+    assert follower.json()["fallback_of"] == done["id"]

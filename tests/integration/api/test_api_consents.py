@@ -235,3 +235,26 @@ async def test_a_call_that_takes_too_long_makes_its_twin_409(
     assert (twin.status_code, twin.json()["code"]) == (409, "idempotency-in-progress")
     assert twin.headers["retry-after"] == "1"
     assert (await api.grant()).status_code == 201
+
+
+async def test_the_version_and_language_shown_are_recorded(api: Api) -> None:
+    """A consent names a sentence that exists, with its language and hash; others are refused."""
+    body = (await api.grant()).json()
+    assert (body["text_version"], body["locale"]) == ("it-v1", "it")
+    line = await api.superuser.fetchrow("SELECT * FROM consent_event")
+    assert (line["locale"], len(line["text_hash"])) == ("it", 32)
+    for changes, pointer in (
+        ({"text_version": "it-v9"}, "/text_version"),
+        ({"text_version": "xx-v1"}, "/text_version"),
+        ({"text_version": "version one"}, "/text_version"),
+        ({"text_version": "it-v1", "locale": "de"}, "/locale"),
+    ):
+        refused = await api.grant("other", **changes)
+        assert refused.status_code == 422, refused.text
+        assert refused.json()["errors"][0]["pointer"] == pointer
+    await api.superuser.execute(
+        "INSERT INTO consent_text (business_id, key, version, locale, body, hash) "
+        "VALUES ($1, 'whatsapp.transactional', 9, 'it', 'Sì, {business}.', '')",
+        api.own.id,
+    )
+    assert (await api.grant("ninth", text_version="it-v9")).status_code == 201

@@ -220,6 +220,16 @@ async def test_a_dry_run_tells_everything_and_writes_nothing(api: Api) -> None:
     assert (again["id"], again["duplicate"]) == (None, True)
 
 
+async def test_a_message_shows_the_clock_of_the_business(api: Api) -> None:
+    """A customer who lives elsewhere comes at the salon's half past ten, in their own words."""
+    await api.grant()
+    customer = {**examples.CUSTOMER_BODY, "timezone": "America/New_York", "locale": "it"}
+    data = {**examples.EVENT_BODY["data"], "customer": customer}
+    body = {**examples.EVENT_BODY, "data": data}
+    shown = (await api.call("POST", "/v1/events?dry_run=true", json=body)).json()
+    assert shown["decisions"][0]["rendered"] == "Ciao Giulia, Salone Aurora: mar 23 mar 10:30"
+
+
 async def test_a_dry_run_refuses_what_the_real_one_would(api: Api) -> None:
     """A foreign business, another body under a known id, a word that is no yes or no."""
     path = "/v1/events?dry_run=true"

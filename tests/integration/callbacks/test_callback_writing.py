@@ -199,6 +199,7 @@ async def test_a_business_sees_its_own_and_writes_none(wire: Wire, open_salon: A
                 await transaction.execute(statement)
 
 
+@pytest.mark.alone
 async def test_writing_costs_little_and_nothing_without_endpoints(wire: Wire) -> None:
     """500 status changes in one statement: a few milliseconds more, none when nobody listens."""
     await wire.salon.customer()

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from core.testing.channels import Step
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ async def test_no_more_is_claimed_than_there_are_slots(house: House, business: U
         await house.until("status = 'sent'", 50)
 
 
+@pytest.mark.alone
 async def test_a_business_that_hangs_does_not_stop_the_others(
     house: House, business: UUID
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.channels.messages import Status
 from core.ids import NOTIFICATION, new_uuid, outward
-from core.notify.inbox import sealing_context
+from core.outbox.sealing import sealing_context
 from core.testing.channels import status_body
 from tasks.inbox import apply_inbox
 from tasks.timetable import DUTIES, Duty, Timetable

@@ -147,6 +147,7 @@ async def latencies(house: House, business: UUID, bell: SaqRing, times: int) -> 
     return found
 
 
+@pytest.mark.alone
 async def test_a_ring_over_redis_is_heard_at_once(
     house: House, business: UUID, settings: Settings, redis_server: RedisServer
 ) -> None:
@@ -174,6 +175,7 @@ async def test_a_ring_over_postgresql_is_heard_at_once(
     assert bell.lost_rings == 0
 
 
+@pytest.mark.alone
 async def test_without_redis_a_message_waits_for_the_next_look(
     house: House, business: UUID, settings: Settings, own_redis: RedisServer
 ) -> None:

@@ -179,8 +179,11 @@ class Told:
             raise ConnectionError("the queue stands still")
         self.queued.append((task, arguments))
 
-    async def report(self, business_id: BusinessId, fact: str, /, **details: str) -> None:
+    async def report(
+        self, business_id: BusinessId, fact: str, /, *, transaction: Any = None, **details: str
+    ) -> None:
         """Keep the fact."""
+        del transaction
         self.reported.append((business_id, fact, details))
 
 

@@ -124,6 +124,19 @@ async def test_account_news_stop_the_number(
     assert await _state(database) == (state, reason, state, reason)
 
 
+async def test_a_flagged_number_is_red_at_once(
+    channel: WhatsAppChannel, database: Database, business: BusinessId
+) -> None:
+    """Meta's word reaches both pictures in the transaction that takes it in; lanes follow it."""
+    del business
+    for _ in range(2):
+        await _apply(channel, database, "phone__quality")
+    async with database.engine() as transaction:
+        ours = await transaction.fetchval("SELECT quality_rating FROM business_whatsapp_config")
+        core = await transaction.fetchval("SELECT quality FROM channel_connection")
+    assert (ours, core) == ("RED", "RED")
+
+
 async def test_an_unpaid_bill_stops_the_number(
     channel: WhatsAppChannel, database: Database, business: BusinessId, told: Any
 ) -> None:

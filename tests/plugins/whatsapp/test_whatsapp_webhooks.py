@@ -257,7 +257,11 @@ def test_the_words_of_different_news_differ() -> None:
         ("template__category_done", "template_category", {"category": "marketing"}),
         ("template__category_announced", "template_category", {"announced": "marketing"}),
         ("template__components", "template_components", {"language": "en_US"}),
-        ("phone__quality", "phone_quality", {"event": "FLAGGED"}),
+        (
+            "phone__quality",
+            "phone_quality",
+            {"event": "FLAGGED", "number": "39055000111"},
+        ),
         ("account__disabled", "account_update", {"event": "DISABLED_UPDATE", "ban": "DISABLE"}),
         (
             "account__restricted",

@@ -1,0 +1,1 @@
+"""Work that takes longer than a request: written down, done in bites, resumed after a crash."""

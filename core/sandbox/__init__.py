@@ -1,0 +1,1 @@
+"""What stands behind test businesses: a provider that answers by the number, a clock."""
