@@ -139,9 +139,7 @@ def prepared_ground(folder: Path) -> Iterator[Ground]:
     home = folder / "cluster"
     # Whatever this machine is set up for, the measures bring their own.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PATCHBAY_")}
-    settings = read_settings(
-        kept | {"PATCHBAY_DATA_DIR": str(home), "PATCHBAY_CHANNELS": CHANNEL}
-    )
+    settings = read_settings(kept | {"PATCHBAY_DATA_DIR": str(home), "PATCHBAY_CHANNELS": CHANNEL})
     deployment = prepare(settings)
     try:
         asyncio.run(_enlarge(deployment))

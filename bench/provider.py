@@ -58,7 +58,9 @@ class Provider(asyncio.Protocol):
         asyncio.get_running_loop().call_later(self._latency, self._answer, callback)
 
     def _answer(self, callback: str) -> None:
-        body = b'{"messaging_product":"whatsapp","messages":[{"id":"wamid.%b"}]}' % callback.encode()
+        body = (
+            b'{"messaging_product":"whatsapp","messages":[{"id":"wamid.%b"}]}' % callback.encode()
+        )
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(head % len(body) + body)

@@ -66,9 +66,7 @@ async def _measure(
     longest = await _apply_all(ground)
     meter.stop()
     print(meter.line(f"applied, {size:,} a call", count, what="statuses"))
-    done = await run.fetchval(
-        "SELECT count(*) FROM notification_outbox WHERE status = $1", status
-    )
+    done = await run.fetchval("SELECT count(*) FROM notification_outbox WHERE status = $1", status)
     print(f"    {done:,} of {count:,} are {status}; the longest transaction {longest:.0f} ms")
     if done != count:
         raise RuntimeError(f"{done} of {count} are {status}")

@@ -104,7 +104,6 @@ class _Transport(AiohttpTransport):
         response.stream = _Bounded(response.stream, ends_at)
         return response
 
-
     async def _exchange(self, request: httpx.Request) -> httpx.Response:
         """Do what the library does, without taking headers and address apart once more."""
         session = self.client
@@ -116,7 +115,10 @@ class _Transport(AiohttpTransport):
             return await super().handle_async_request(request)
         asked = request.extensions.get("timeout", _TIMEOUT)
         headers = CIMultiDict(
-            [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
+            [
+                (name.decode("ascii"), value.decode("latin-1"))
+                for name, value in request.headers.raw
+            ]
         )
         with map_aiohttp_exceptions():
             answer = await session.request(
