@@ -158,10 +158,11 @@ class GraphClient:
                     answer = await _first_bytes(response)
                 finally:
                     await response.aclose()
-            refused = _lower(response.headers) if response.status_code != _OK else {}
-            return response.status_code, refused, answer
         except Exception as error:  # noqa: BLE001 - a transport may raise what it likes after sending
             raise _line_fault(error) from None
+        # An answer that is well needs no headers: only a refusal says when to come back.
+        refused = _lower(response.headers) if response.status_code != _OK else {}
+        return response.status_code, refused, answer
 
     def _proof(self, token: str) -> dict[str, str]:
         if not self._settings.appsecret_proof:
