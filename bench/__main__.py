@@ -1,7 +1,7 @@
 """`make bench`: measures the engine's hot paths on an embedded PostgreSQL of its own.
 
     make bench ARGS="claim --rows 1000000 --tenants 10000"
-    make bench ARGS="intake drain webhooks"
+    make bench ARGS="intake drain webhooks import"
     make bench ARGS=--quick
 
 It stops by itself. Rates move with the machine's other work; processor seconds for each 1,000
@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import claims, drain, intake, webhooks
+from bench import claims, consents, drain, intake, webhooks
 from bench.ground import prepared_ground
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", help="claim, intake, drain, webhooks")
+    parser.add_argument("names", nargs="*", help="claim, intake, drain, webhooks, import")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--tenants", type=int, nargs="+", default=[10, 1_000, 10_000])
     parser.add_argument("--messages", type=int, default=4_000, help="of drain")
@@ -62,6 +62,7 @@ def quick_measures() -> dict[str, Measure]:
         "intake": partial(intake.measure, singles=20, sets=1),
         "drain": partial(drain.measure, messages=60, shops=3),
         "webhooks": partial(webhooks.measure, singles=20, per_call=50, calls=2),
+        "import": partial(consents.measure, lines=200),
     }
 
 
@@ -71,6 +72,7 @@ def _measures(options: argparse.Namespace) -> dict[str, Measure]:
         "intake": partial(intake.measure, singles=1_000, sets=40),
         "drain": partial(drain.measure, messages=options.messages, shops=20),
         "webhooks": partial(webhooks.measure, singles=2_000, per_call=1_000, calls=10),
+        "import": partial(consents.measure, lines=100_000),
     }
 
 

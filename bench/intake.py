@@ -12,6 +12,7 @@ from bench import town
 from bench.calls import post_all
 from bench.figures import waits
 from core.access.keys import create_key
+from core.access.rates import MOST_PER_SECOND, Rate
 from core.businesses.store import get_business
 from core.embedded_machine import free_port
 from core.notify.events import Booking, EventCustomer, NotificationEvent
@@ -42,7 +43,12 @@ async def measure(ground: Ground, singles: int, sets: int) -> None:
 async def _singles(ground: Ground, shop: Shop, people: list[Person]) -> None:
     async with ground.services() as services, services.database.engine() as transaction:
         key = await create_key(
-            transaction, services.vault, name="bench", scopes=["*"], business_id=shop.id
+            transaction,
+            services.vault,
+            name="bench",
+            scopes=["*"],
+            business_id=shop.id,
+            rate=Rate(MOST_PER_SECOND, MOST_PER_SECOND),
         )
     headers = {"authorization": f"Bearer {key.plaintext.reveal()}"}
     port = free_port()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hmac import compare_digest
 from typing import NoReturn
+from urllib.parse import urlsplit, urlunsplit
 
 
 class Secret:
@@ -55,3 +56,13 @@ class Secret:
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled."""
         raise TypeError("A Secret is not pickled.")
+
+
+def without_password(url: str) -> str:
+    """Return a URL that may be shown: its password and its query are masked."""
+    parts = urlsplit(url)
+    login, at, address = parts.netloc.rpartition("@")
+    user, colon, _ = login.partition(":")
+    netloc = f"{user}{colon and ':***'}{at}{address}"
+    query = "***" if parts.query else ""  # libpq and Redis take a password there too
+    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, get_args
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,7 +24,8 @@ from core.keyring import (
     key_fault,
     read_ring,
 )
-from core.secret import Secret
+from core.mailserver import MailServer, read_mail_server
+from core.secret import Secret, without_password
 from core.variables import VARIABLES, Variable
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ _FILE_LIMIT: Final = 65_536
 _DATABASE_SCHEMES: Final = ("postgresql", "postgres")
 _QUEUE_SCHEMES: Final = ("redis", "rediss", *_DATABASE_SCHEMES)
 _SECRET_WORDS: Final = frozenset({"secret", "token", "password", "key", "pin", "credentials"})
+_MAIL: Final = ("PATCHBAY_SMTP_URL", "PATCHBAY_MAIL_FROM")
 _KNOWN: Final = frozenset(variable.name for variable in VARIABLES)
 
 
@@ -69,6 +71,7 @@ class Settings:
         queue_url: None means a queue in the database server.
         secret_keys: the first one seals; empty only with the embedded database.
         channels: None means every channel that is found.
+        mail_server: what `smtp_url` and `mail_from` say together; None sends no mail.
         channel_options: the variables that are not the host's own, by full name.
         origins: where each variable came from: env or file; what is missing is a default.
     """
@@ -78,6 +81,9 @@ class Settings:
     migrations_database_url: str | None = field(default=None, repr=False)
     queue_url: str | None = field(default=None, repr=False)
     public_url: str = "http://127.0.0.1:8000"
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str | None = None
+    mail_server: MailServer | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     secret_keys: tuple[SecretKey, ...] = field(default=(), repr=False)
@@ -215,7 +221,7 @@ def _shown(settings: Settings, variable: Variable) -> str:
     if variable.name == "PATCHBAY_SECRET_KEYS":
         return ",".join(f"{key.id}:***" for key in value)
     if variable.secret and isinstance(value, str):
-        return _without_password(value)
+        return without_password(value)
     if isinstance(value, tuple):
         joint = os.pathsep if variable.name == "PATCHBAY_ADDON_PATHS" else ","
         return joint.join(str(part) for part in value)
@@ -225,15 +231,6 @@ def _shown(settings: Settings, variable: Variable) -> str:
 def _field_of(name: str) -> str:
     field_name = name.removeprefix(PREFIX).lower()
     return "environment" if field_name == "env" else field_name
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    login, at, address = parts.netloc.rpartition("@")
-    user, colon, _ = login.partition(":")
-    netloc = f"{user}{colon and ':***'}{at}{address}"
-    query = "***" if parts.query else ""  # libpq and Redis take a password there too
-    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
 
 
 class _Reader:
@@ -276,6 +273,9 @@ class _Reader:
             ),
             queue_url=self._url("PATCHBAY_QUEUE_URL", _QUEUE_SCHEMES),
             public_url=self._public_url(),
+            smtp_url=(mail := self.values.get("PATCHBAY_SMTP_URL")),
+            mail_from=(sender := self.values.get("PATCHBAY_MAIL_FROM")),
+            mail_server=read_mail_server(mail, sender, _MAIL, self.faults),
             host=self.values.get("PATCHBAY_HOST", "127.0.0.1"),
             port=self._port(),
             secret_keys=self._keys(),

@@ -44,6 +44,18 @@ VARIABLES: Final = (
         meaning="Where browsers and providers reach the host; `https` in production.",
         default="http://127.0.0.1:8000",
     ),
+    Variable(
+        name="PATCHBAY_SMTP_URL",
+        meaning=(
+            "Mail server for alerts: `smtp://user:password@host:587` or `smtps://...`, both parts "
+            "percent-encoded. STARTTLS is a must, except on this machine or with `?starttls=off`."
+        ),
+        secret=True,
+    ),
+    Variable(
+        name="PATCHBAY_MAIL_FROM",
+        meaning="Who alerts come from: an address, or `Name <address>`; needed with the server.",
+    ),
     Variable(name="PATCHBAY_HOST", meaning="Address to listen on.", default="127.0.0.1"),
     Variable(name="PATCHBAY_PORT", meaning="Port to listen on, 1 to 65535.", default="8000"),
     Variable(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from core.alerts import store as alerts
 from core.limits import lanes, suspension
-from core.notify import consent_check, delivery, following
+from core.notify import consent_check, delivery, fallbacks
 from tasks.looping import DATABASE_FAULTS
 
 if TYPE_CHECKING:
@@ -41,10 +42,16 @@ _CLEANING: Final = {
     "callbacks": """
         DELETE FROM callback_delivery WHERE id IN (SELECT id FROM callback_delivery
             WHERE created_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
+    "mails about alerts": """
+        DELETE FROM alert_mail WHERE id IN (SELECT id FROM alert_mail
+            WHERE created_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
     "paces of recipients": """
         DELETE FROM recipient_pace WHERE id IN (SELECT id FROM recipient_pace
             WHERE day < (clock_timestamp() - interval '3 days')::date
               AND (paced_until IS NULL OR paced_until < clock_timestamp()) LIMIT $1)""",
+    "messages of test businesses": """
+        DELETE FROM sandbox_message WHERE id IN (SELECT id FROM sandbox_message
+            WHERE created_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
     "long work": """
         DELETE FROM job WHERE id IN (SELECT id FROM job
             WHERE ended_at < clock_timestamp() - interval '30 days' LIMIT $1)""",
@@ -129,11 +136,17 @@ async def probe_lanes(services: Services, transaction: Transaction) -> None:
     del services
 
 
+async def review_alerts(services: Services, transaction: Transaction) -> None:
+    """Raise and end what two transactions of one moment could not see of each other."""
+    del services
+    await alerts.review(transaction)
+
+
 async def follow_up(services: Services, transaction: Transaction) -> None:
     """Let the next channel take over from what has not arrived in time."""
     del transaction
     async with services.database.engine() as own:
-        woken = await following.follow_overdue(services, own, _FOLLOWED_AT_ONCE)
+        woken = await fallbacks.follow_overdue(services, own, _FOLLOWED_AT_ONCE)
     services.ring.lanes(woken)
 
 
@@ -158,6 +171,7 @@ DUTIES: Final = (
     Duty(2, "lanes", 5.0, sweep_lanes),
     Duty(3, "clean-up", 300.0, clean_up),
     Duty(11, "half-open", 2.0, probe_lanes),
+    Duty(40, "alerts", 15.0, review_alerts),
     Duty(21, "consents", 600.0, check_consents),
     Duty(22, "fallbacks", 2.0, follow_up),
 )

@@ -27,15 +27,18 @@ from tasks.inbox import apply_inbox
 from tasks.jobs import collect_schedules, collect_tasks, drop_failed, make_worker
 from tasks.line import Line
 from tasks.looping import POLL_SECONDS, keep_going
+from tasks.mailing import POLL_SECONDS as MAIL_SECONDS
+from tasks.mailing import Mailer
 from tasks.queue import TaskQueue, connect, make_queue
 from tasks.ring import Bells, InProcessRing
 from tasks.stopping import stopping
 from tasks.timetable import TICK_SECONDS, Timetable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from core.deployment import Deployment
+    from core.mailserver import MailServer
     from core.settings import Settings
     from tasks.jobs import QuietWorker
 
@@ -83,7 +86,7 @@ async def run_worker(
                 services, saq, bells = parts
                 if ready is not None:
                     ready.set()
-                await _run(services, saq, bells, ending, poll)
+                await _run(services, saq, bells, ending, poll, settings.mail_server)
     finally:
         if own is not None:
             own.release()
@@ -126,23 +129,32 @@ async def _worker(
 
 
 async def _run(
-    services: Services, saq: QuietWorker, bells: Bells, stop: asyncio.Event, poll: float
+    services: Services,
+    saq: QuietWorker,
+    bells: Bells,
+    stop: asyncio.Event,
+    poll: float,
+    mail_server: MailServer | None,
 ) -> None:
     line = Line("database")
     dispatcher = Dispatcher(services, bells.lanes, line)
     timetable = Timetable(services)
-    tick, answered, asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    tick, answered = asyncio.Event(), asyncio.Event()
+    asked, post = asyncio.Event(), asyncio.Event()
     callbacks = CallbackSender(services, answered)
     errands = Errands(services)
+    steps: list[tuple[str, Callable[[], Awaitable[bool]], asyncio.Event, float]] = [
+        ("dispatch", dispatcher.step, bells.lanes, poll),
+        ("inbox", partial(apply_inbox, services), bells.inbox, poll),
+        ("timetable", timetable.step, tick, TICK_SECONDS),
+        ("callbacks", callbacks.step, answered, poll),
+        ("errands", errands.step, asked, poll),
+    ]
+    if mail_server is not None:
+        steps.append(("mail", Mailer(services, mail_server).step, post, MAIL_SECONDS))
     loops = [
         asyncio.create_task(keep_going(name, step, stop=stop, bell=bell, line=line, every=every))
-        for name, step, bell, every in (
-            ("dispatch", dispatcher.step, bells.lanes, poll),
-            ("inbox", partial(apply_inbox, services), bells.inbox, poll),
-            ("timetable", timetable.step, tick, TICK_SECONDS),
-            ("callbacks", callbacks.step, answered, poll),
-            ("errands", errands.step, asked, poll),
-        )
+        for name, step, bell, every in steps
     ]
     jobs = asyncio.create_task(saq.start(), name="saq")
     _log.info("worker-ready", channels=sorted(services.channels))
@@ -150,7 +162,7 @@ async def _run(
         await stop.wait()
     finally:
         _log.info("worker-stopping")
-        for bell in (bells.lanes, bells.inbox, tick, answered, asked):
+        for bell in (bells.lanes, bells.inbox, tick, answered, asked, post):
             bell.set()
         await asyncio.gather(*loops)
         await asyncio.gather(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from core.access.rates import BURST, MOST_PER_SECOND, PER_SECOND, KeyRates, Rate, StrangerRates
+from core.access.networks import is_within, read_network
+from core.access.rates import BURST, PER_SECOND, KeyRates, Rate, StrangerRates, check_rate
 from core.errors import InvalidInputError, NotFoundError, ProblemError
 from core.ids import BusinessId, new_uuid
 from core.secret import Secret
@@ -162,8 +162,8 @@ async def create_key(
         raise InvalidInputError(f"Unknown scope {unknown[0]!r}; the known ones are: *, {known}.")
     if not scopes or mode not in _MODES:
         raise InvalidInputError("A key needs at least one scope, and the mode live or test.")
-    _check_rate(rate)
-    networks = [_network(one) for one in allowed_from]
+    check_rate(rate)
+    networks = [read_network(one) for one in allowed_from]
     await _check_mode(transaction, business_id, mode)
     key_id, secret = _random(_KEY_ID_LENGTH), _random(_SECRET_LENGTH)
     await transaction.execute(
@@ -305,7 +305,7 @@ class KeyRing:
             caller = seen[1]
         else:
             caller = await self._fresh(mark, plaintext, address or "")
-        if caller.allowed_from and not _is_from(address, caller.allowed_from):
+        if caller.allowed_from and not is_within(address, caller.allowed_from):
             raise UnauthenticatedError("This API key may not be used from this address.")
         if caller.expires_at is not None and caller.expires_at <= self.clock.now():
             raise UnauthenticatedError("This API key has expired.", code="key-expired")
@@ -366,34 +366,12 @@ class KeyRing:
         )
 
 
-def _check_rate(rate: Rate | None) -> None:
-    if rate is not None and not (
-        1 <= rate.per_second <= MOST_PER_SECOND and 1 <= rate.burst <= MOST_PER_SECOND
-    ):
-        raise InvalidInputError(f"A rate is 1 to {MOST_PER_SECOND} calls.")
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text, strict=False))
-    except ValueError:
-        raise InvalidInputError(f"{text!r} is no address and no network.") from None
-
-
 async def _check_mode(transaction: Transaction, business_id: UUID | None, mode: str) -> None:
     if business_id is None:
         return
     found = await transaction.fetchval("SELECT mode FROM business WHERE id = $1", business_id)
     if found != mode:
         raise InvalidInputError(f"This is a {found} business; its keys have the same mode.")
-
-
-def _is_from(address: str | None, networks: Sequence[str]) -> bool:
-    try:
-        known = ipaddress.ip_address(address or "")
-    except ValueError:
-        return False
-    return any(known in ipaddress.ip_network(one) for one in networks)
 
 
 def _split(plaintext: str) -> tuple[str, str, str]:

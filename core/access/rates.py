@@ -16,7 +16,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from core.errors import ProblemError
+from core.errors import InvalidInputError, ProblemError
 
 if TYPE_CHECKING:
     from core.channels.host import Transaction
@@ -64,6 +64,18 @@ class Rate:
     def window(self) -> int:
         """Return the seconds in which an empty bucket fills."""
         return max(1, math.ceil(self.burst / self.per_second))
+
+
+def check_rate(rate: Rate | None) -> None:
+    """Refuse a rate that allows nothing, or everything.
+
+    Raises:
+        InvalidInputError: it does.
+    """
+    if rate is not None and not (
+        1 <= rate.per_second <= MOST_PER_SECOND and 1 <= rate.burst <= MOST_PER_SECOND
+    ):
+        raise InvalidInputError(f"A rate is 1 to {MOST_PER_SECOND} calls.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class Wanted:
     Attributes:
         business_id: one business's.
         mode: those of businesses of this mode.
+        state: open, acked, resolved, or unresolved for the first two.
         before: the last one of the page before.
     """
 
@@ -161,7 +162,9 @@ async def list_alerts(transaction: Transaction, wanted: Wanted) -> list[AlertRow
         WHERE ($1::uuid IS NULL OR a.business_id = $1)
           AND ($2::text IS NULL OR EXISTS (
               SELECT FROM business b WHERE b.id = a.business_id AND b.mode = $2))
-          AND ($3::text IS NULL OR a.state = $3) AND ($4::text IS NULL OR a.kind = $4)
+          AND ($3::text IS NULL OR a.state = $3
+               OR ($3 = 'unresolved' AND a.state <> 'resolved'))
+          AND ($4::text IS NULL OR a.kind = $4)
           AND ($5::timestamptz IS NULL OR a.created_at >= $5)
           AND ($6::timestamptz IS NULL OR a.created_at < $6)
           AND ($7::uuid IS NULL OR a.id < $7)

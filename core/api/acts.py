@@ -20,7 +20,7 @@ from core.api.operations import Answer, Example, Operation, described
 from core.channels.host import Transaction
 from core.errors import ConflictError, NotFoundError
 from core.ids import DECISION, NOTIFICATION, inward
-from core.notify import following
+from core.notify import fallbacks
 from core.notify.reasons import REASONS
 from core.notify.services import Services
 from core.outbox import settle
@@ -181,7 +181,7 @@ async def _act(
         if row is None:
             raise NotFoundError("There is nothing with this id.")
         after = await act(transaction, business.id, message, row)
-        followed = await following.follow(services, transaction, [message])
+        followed = await fallbacks.follow(services, transaction, [message])
         await audit.record(
             transaction,
             business_id=business.id,

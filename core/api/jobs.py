@@ -1,5 +1,6 @@
 """Long work: a file of consents is taken in at once and written by a worker, bite by bite."""
 
+import asyncio
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -72,7 +73,7 @@ async def import_consents(request: Call, services: Lent) -> Response[JobOut]:
         raise MediaTypeError(f"Send the file as {' or '.join(_FORMS)}.")
     business = await tenant(services, request, asked.business_id, "?business_id")
     raw = await request.body()
-    read_sheet(_FORMS[given], raw)
+    await asyncio.to_thread(read_sheet, _FORMS[given], raw)
     caller = caller_of(request)
     async with services.database.business(business.id) as transaction:
         if await store.count_open(transaction, business.id) >= _OPEN_JOBS:
@@ -153,7 +154,8 @@ async def _own_job(job_id: str, request: Call, services: Services) -> tuple[JobR
     business = await owner(services, request, "job", row_id)
     async with services.database.business(business.id) as transaction:
         job = await store.get_job(transaction, business.id, row_id)
-    if not caller_of(request).may(_SCOPES.get(job.kind, "")):
+    scope = _SCOPES.get(job.kind)
+    if scope is None or not caller_of(request).may(scope):
         raise NotFoundError("There is no such job.")
     return job, business
 

@@ -21,6 +21,11 @@ class LimitsShown(Out, frozen=True, kw_only=True):
     suspend_percent: int
     suspend_window: int
     suspend_minimum: int
+    quality_stop: str
+    retry_base_seconds: int
+    retry_factor: int
+    retry_jitter_percent: int
+    retries: int
     grace_seconds: int
     unconfirmed: str
 

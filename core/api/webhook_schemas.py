@@ -171,6 +171,7 @@ class CallbackFacts(Out, frozen=True, kw_only=True, omit_defaults=True):
     status: str | None = None
     code: str | None = None
     provider_code: str | None = None
+    fallback_of: str | None = None
     retryable: bool | None = None
     sequence: int | None = None
     purpose: str | None = None

@@ -54,10 +54,10 @@ class BusinessSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     suspend_percent: _Percent = 50
     suspend_window: _Window = 50
     suspend_minimum: _Window = 20
-    quality_stop: str = "RED"
-    retry_base_seconds: _Count = 30
-    retry_factor: _Count = 2
-    retry_jitter_percent: _Percent = 25
+    quality_stop: Literal["RED", "YELLOW", "OFF"] = "RED"
+    retry_base_seconds: Annotated[int, Meta(ge=1, le=3600)] = 30
+    retry_factor: Annotated[int, Meta(ge=1, le=10)] = 2
+    retry_jitter_percent: Annotated[int, Meta(ge=0, le=90)] = 25
     retries: Annotated[int, Meta(ge=0, le=5)] = 5
     grace_seconds: _Count = 120
     unconfirmed: Literal["hold", "resend"] = "hold"

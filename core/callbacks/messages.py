@@ -7,6 +7,7 @@ every attempt carries the same message.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -24,7 +25,6 @@ from core.notify.reasons import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from uuid import UUID
 
     from core.alerts.kinds import Kind
     from core.callbacks.deliveries import Delivery
@@ -101,6 +101,8 @@ def _facts(delivery: Delivery, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     elif delivery.subject == "message":
         facts["notification_id"] = None
     facts |= kept
+    if kept.get("fallback_of"):
+        facts["fallback_of"] = outward(NOTIFICATION, UUID(kept["fallback_of"]))
     if delivery.type.startswith("notification."):
         reason = REASONS.get(str(kept.get("code")))
         facts["retryable"] = bool(reason and reason.retryable)

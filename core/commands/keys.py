@@ -185,3 +185,39 @@ def revoke(key_id: str, as_json: bool) -> None:
 
     in_house(work)
     show({"key_id": key_id, "revoked": True}, as_json=as_json, words=f"{key_id} is revoked.")
+
+
+@api_key.command(
+    epilog=example(
+        "patchbay api-key rotate 3fQ9vT0aLm2X", "patchbay api-key rotate 3fQ9vT0aLm2X --finish"
+    )
+)
+@click.argument("key_id")
+@click.option("--finish", is_flag=True, help="Let the old secret go; only the new one opens.")
+@json_option
+def rotate(key_id: str, finish: bool, as_json: bool) -> None:
+    """Give the key KEY_ID a second secret, printed once; both open until --finish."""
+    from core.access.audit import record
+    from core.access.keys import finish_rotation, rotate_key
+
+    async def work(house: House) -> str:
+        async with house.database.engine() as transaction:
+            plain = ""
+            if finish:
+                await finish_rotation(transaction, key_id)
+            else:
+                plain = (await rotate_key(transaction, house.vault, key_id)).plaintext.reveal()
+            await record(
+                transaction,
+                business_id=None,
+                actor=ACTOR,
+                action="api-key.rotated" if finish else "api-key.rotate",
+                target=f"key:{key_id}",
+            )
+        return plain
+
+    plain = in_house(work)
+    answer: dict[str, Any] = {"key_id": key_id, "finished": finish}
+    if not finish:
+        answer["key"] = plain
+    show(answer, as_json=as_json, words=plain or f"Only the new secret of {key_id} opens now.")

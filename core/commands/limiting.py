@@ -40,6 +40,15 @@ _marks = click.IntRange(1, 1000)
 @click.option("--suspend-percent", type=click.IntRange(0, 100), help="0 never suspends.")
 @click.option("--suspend-window", type=_marks, help="How many of the last attempts count.")
 @click.option("--suspend-minimum", type=_marks, help="Fewer attempts never suspend.")
+@click.option(
+    "--quality-stop",
+    type=click.Choice(["RED", "YELLOW", "OFF"]),
+    help="The provider's word at which a channel stops.",
+)
+@click.option("--retry-base-seconds", type=click.IntRange(1, 3600), help="Before the first retry.")
+@click.option("--retry-factor", type=click.IntRange(1, 10), help="Each wait is so much longer.")
+@click.option("--retry-jitter-percent", type=click.IntRange(0, 90), help="Either way.")
+@click.option("--retries", type=click.IntRange(0, 5), help="After so many it has failed.")
 @click.option("--grace-seconds", type=_count, help="How long a lost answer is waited for.")
 @click.option("--unconfirmed", type=click.Choice(["hold", "resend"]), help="What follows then.")
 @json_option

@@ -1,27 +1,26 @@
-"""The ledger of consent guards itself; `begin` knows the confirmation of a STOP."""
-
-from pathlib import Path
+"""Columns for the lines of the ledger on which each attempt rests."""
 
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from core.walls import run_script
+from piccolo.columns.column_types import UUID
 
 ID = "2026-11-22T22:50:00:000000"
 VERSION = "1.38.0"
-DESCRIPTION = "Ledger of consent and confirmations"
+DESCRIPTION = "Lines of consent behind attempts"
 
-SCRIPTS = Path(__file__).parent / "sql"
+COLUMNS = ("consent_event_id", "marketing_event_id")
 
 
 async def forwards():
     manager = MigrationManager(migration_id=ID, app_name="core", description=DESCRIPTION)
-
-    async def up():
-        await run_script((SCRIPTS / "consent.sql").read_text())
-
-    async def down():
-        await run_script((SCRIPTS / "consent_down.sql").read_text())
-
-    manager.add_raw(up)
-    manager.add_raw_backwards(down)
+    for column in COLUMNS:
+        manager.add_column(
+            table_class_name="SendAttempt",
+            tablename="send_attempt",
+            column_name=column,
+            db_column_name=column,
+            column_class_name="UUID",
+            column_class=UUID,
+            params={"null": True, "primary_key": False, "default": None},
+            schema=None,
+        )
     return manager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from core.alerts.store import Matter, raise_alerts, resolve_alerts
 from core.errors import InvalidRecipientError, OptedOutError, ThrottledError, ThrottleScope
 from core.limits import lanes, recipients, suspension
-from core.notify.outcomes import NotLeftError, ValueMissingError
+from core.notify.outcomes import NotLeftError, ValueMissingError, is_counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from core.errors import SendError
     from core.limits.lanes import LaneKey
     from core.notify.handovers import SendResult
+    from core.notify.services import Services
     from core.outbox.store import Recorded, StatusNews, Touched
 
 SUSPENDED = "channel-suspended"
 """The alert about a channel that stopped by itself."""
+
+UNKNOWN_CODE = "unknown-provider-code"
+"""The platform's alert about a code that a channel's table does not hold."""
 
 _NOT_THE_CHANNELS_FAULT = (InvalidRecipientError, OptedOutError, ValueMissingError)
 
@@ -92,6 +96,36 @@ def mark_of(outcome: str, error: SendError | None) -> str:
     if outcome in {"failed", "retry"} and not isinstance(error, _NOT_THE_CHANNELS_FAULT):
         return suspension.FAILED
     return ""
+
+
+async def report_unheard_of(
+    services: Services, transaction: Transaction, results: Sequence[SendResult]
+) -> None:
+    """Tell the platform of codes that a channel does not know: they are only guessed to pass."""
+    unheard_of: set[tuple[str, str]] = set()
+    for result in results:
+        plugin = services.registry.plugins.get(result.begun.channel)
+        if result.error is None or plugin is None or result.begun.message is None:
+            continue
+        if is_unheard_of(result.error, plugin.error_words()):
+            unheard_of.add((result.begun.channel, result.error.code))
+    await raise_alerts(
+        transaction,
+        [
+            Matter(
+                business_id=None,
+                kind=UNKNOWN_CODE,
+                subject=f"{channel}:{code}"[:200],
+                arguments={"channel": channel, "code": code},
+            )
+            for channel, code in sorted(unheard_of)
+        ],
+    )
+
+
+def is_unheard_of(error: SendError, words: Mapping[str, tuple[str, str]]) -> bool:
+    """Tell whether an error carries a code for which a channel that has words has none."""
+    return bool(words and error.code and error.code not in words and is_counted(error))
 
 
 async def slow_down(transaction: Transaction, results: Sequence[SendResult]) -> None:

@@ -69,6 +69,12 @@ class ImportLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 _FIELDS: Final = msgspec.structs.fields(ImportLine)
 COLUMNS: Final = tuple(one.name for one in _FIELDS)
 REQUIRED: Final = tuple(one.name for one in _FIELDS if one.required)
+_WANTED: Final = {
+    "customer_id": "Wanted is an id: up to 64 of A-Za-z0-9._:-",
+    "source": "Wanted is one of web, app, whatsapp and paper.",
+    "purpose": "Wanted is transactional or marketing.",
+    "granted_at": "Wanted is a time with its zone, such as 2026-10-01T09:30:00+02:00.",
+}
 _FREE: Final = ("first_name", "last_name", "proof_reference")
 
 
@@ -216,7 +222,9 @@ def _line_error(said: str) -> LineError:
         if missing:
             return LineError(field, "missing", "A consent without this proves nothing.")
         return LineError("", "unknown-field", "The line has a field that is not known.")
-    return LineError(place["field"] if place else "", "invalid", f"{message.rstrip('.')}.")
+    # The decoder's own sentence may repeat what stood there.
+    field = place["field"] if place else ""
+    return LineError(field, "invalid", _WANTED.get(field, "This cannot stand here."))
 
 
 def _unreadable(code: str, message: str) -> InvalidInputError:

@@ -30,9 +30,9 @@ from core.errors import (
 from core.ids import NOTIFICATION, BusinessId, CustomerId, outward
 from core.limits import lanes, recipients
 from core.limits.tables import LaneState
-from core.notify import aftermath, following, message_log, wording
+from core.notify import aftermath, fallbacks, limiting, message_log, wording
 from core.notify.handovers import Begun, SendResult
-from core.notify.outcomes import NotLeftError, ValueMissingError, outcome_of
+from core.notify.outcomes import NotLeftError, ValueMissingError, is_counted, outcome_of
 from core.notify.replies import CONFIRMATION
 from core.outbox import followers, store
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from core.channels.host import Transaction
     from core.limits.lanes import LaneKey
     from core.notify.services import Services
+    from core.outbox.retry import RetryPolicy
 
 log = structlog.get_logger()
 
@@ -67,7 +68,7 @@ async def begin_batch(services: Services, token: UUID, ids: Sequence[UUID]) -> l
         outrun = await followers.drop_outrun(transaction, token, ids)
         rows = await store.begin(transaction, token, ids)
         failed = [row.id for row in rows if row.verdict.startswith("no:")]
-        followed = await following.follow(services, transaction, failed)
+        followed = await fallbacks.follow(services, transaction, failed)
         going = {
             row.id: row.attempt == 1
             for row in rows
@@ -128,9 +129,15 @@ async def record_batch(
     Returns:
         The lanes to wake: those with messages that are due again.
     """
-    records = [_recorded(services, result) for result in results]
     crashpoint("before_record", len(results))
     async with services.database.engine() as transaction:
+        policies = await limiting.retry_policies(
+            transaction, {one.begun.business_id for one in results if is_counted(one.error)}
+        )
+        records = [
+            _recorded(services, result, policies.get(result.begun.business_id))
+            for result in results
+        ]
         await _respect_stops(services, transaction, results)
         applied = await store.record(transaction, token, records)
         accepted = [one for one in results if one.error is None]
@@ -138,8 +145,9 @@ async def record_batch(
         await aftermath.judge_lanes(transaction, results, records, applied)
         await _follow_up(services, transaction, results)
         await aftermath.slow_down(transaction, results)
+        await aftermath.report_unheard_of(services, transaction, results)
         failed = [one.id for one in records if one.outcome == "failed" and applied.get(one.id)]
-        followed = await following.follow(services, transaction, failed)
+        followed = await fallbacks.follow(services, transaction, failed)
         crashpoint("before_record_commit", len(results))
     crashpoint("after_record", len(results))
     for record in records:
@@ -162,7 +170,7 @@ async def sweep(services: Services, grace: timedelta = timedelta(seconds=120)) -
         touched = await store.sweep(transaction)
         again = await store.resend_unconfirmed(transaction, grace)
         closed = await store.close_unconfirmed(transaction, others, grace)
-        followed = await following.follow(services, transaction, [one.id for one in closed])
+        followed = await fallbacks.follow(services, transaction, [one.id for one in closed])
         await _doubt(
             transaction,
             {(one.business_id, one.channel) for one in touched if one.became == "unconfirmed"},
@@ -261,10 +269,12 @@ def _open_source(services: Services, row: store.BegunRow) -> wording.Source | No
     return msgspec.json.decode(opened, type=wording.Source)
 
 
-def _recorded(services: Services, result: SendResult) -> store.Recorded:
+def _recorded(
+    services: Services, result: SendResult, policy: RetryPolicy | None
+) -> store.Recorded:
     begun = result.begun
     if result.error is not None:
-        return outcome_of(result.error, begun.id, begun.retry_count, random)
+        return outcome_of(result.error, begun.id, begun.retry_count, random, policy)
     return store.Recorded(
         id=begun.id,
         outcome="accepted",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -11,9 +12,10 @@ from msgspec import Meta
 from core.access import audit
 from core.errors import ProblemError
 from core.limits.caps import change_caps
+from core.outbox.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from uuid import UUID
 
     from core.channels.host import Transaction
@@ -38,6 +40,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         suspend_percent: share of failures that stops a channel by itself; 0 switches it off.
         suspend_window: how many of the last attempts are looked at.
         suspend_minimum: fewer attempts than this never stop a channel.
+        quality_stop: the provider's word of a number's quality at which its channel stops.
+        retry_base_seconds: wait before the first retry of a passing fault.
+        retry_factor: each further wait is so many times the one before.
+        retry_jitter_percent: how far a wait may differ, either way.
+        retries: after so many the message has failed.
         grace_seconds: how long a message whose answer was lost waits for news.
         unconfirmed: what follows then: hold it for a person, or resend it at the risk of a double.
     """
@@ -48,6 +55,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     suspend_percent: Annotated[int, Meta(ge=0, le=100)] = 50
     suspend_window: Annotated[int, Meta(ge=1, le=1000)] = 50
     suspend_minimum: Annotated[int, Meta(ge=1, le=1000)] = 20
+    quality_stop: Literal["RED", "YELLOW", "OFF"] = "RED"
+    retry_base_seconds: Annotated[int, Meta(ge=1, le=3600)] = 30
+    retry_factor: Annotated[int, Meta(ge=1, le=10)] = 2
+    retry_jitter_percent: Annotated[int, Meta(ge=0, le=90)] = 25
+    retries: Annotated[int, Meta(ge=0, le=5)] = 5
     grace_seconds: Annotated[int, Meta(ge=1, le=100_000)] = 120
     unconfirmed: Literal["hold", "resend"] = "hold"
 
@@ -55,6 +67,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def etag(self) -> str:
         """Return the tag by which a caller says which state it has seen."""
         return f'"{hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]}"'
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """Return how long to wait before each retry."""
+        return RetryPolicy(
+            base=timedelta(seconds=self.retry_base_seconds),
+            factor=self.retry_factor,
+            jitter=self.retry_jitter_percent / 100,
+            retries=self.retries,
+        )
 
 
 def limits_of(settings: Mapping[str, Any]) -> Limits:
@@ -69,6 +91,18 @@ async def read_limits(transaction: Transaction, business_id: UUID) -> Limits:
         "SELECT settings FROM business WHERE id = $1", business_id
     )
     return limits_of(settings or {})
+
+
+async def retry_policies(
+    transaction: Transaction, business_ids: Collection[UUID]
+) -> dict[UUID, RetryPolicy]:
+    """Return how long each of these businesses waits before its retries."""
+    if not business_ids:
+        return {}
+    rows = await transaction.fetch(
+        "SELECT id, settings FROM business WHERE id = ANY ($1)", sorted(business_ids)
+    )
+    return {row["id"]: limits_of(row["settings"] or {}).retry_policy for row in rows}
 
 
 async def change_limits(

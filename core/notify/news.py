@@ -11,7 +11,7 @@ from core.consent.tables import Purpose
 from core.consent.words import Word, recognise
 from core.errors import NotFoundError
 from core.ids import NOTIFICATION, inward
-from core.notify import aftermath, following, message_log, received, replies
+from core.notify import aftermath, fallbacks, message_log, received, replies
 from core.outbox.store import StatusNews, Touched
 from core.outbox.store import apply_statuses as move_forward
 
@@ -216,12 +216,12 @@ async def _move(
     ids = sorted({one.id for one in touched if one is not None})
     await message_log.forward(services, transaction, channel, ids)
     became = {one.id: one.became for one in touched if one is not None}
-    await following.call_back(
+    await fallbacks.call_back(
         transaction, sorted(one for one in became if became[one] in _ARRIVED)
     )
     failed = sorted(one for one in became if became[one] == "failed")
     await aftermath.judge_late(transaction, told, touched)
-    return touched, await following.follow(services, transaction, failed)
+    return touched, await fallbacks.follow(services, transaction, failed)
 
 
 async def _park(

@@ -28,6 +28,10 @@ class ValueMissingError(PermanentError):
     """The template wants a value that the event did not bring; nothing was sent."""
 
 
+SHORTEST_THROTTLE: Final = timedelta(seconds=1)
+"""Who is asked to slow down waits at least this long, whatever the provider says."""
+
+
 class NotLeftError(ThrottledError):
     """We kept the message back ourselves: it waits, and nobody else has to for it."""
 
@@ -40,6 +44,14 @@ REASONS: Final = {
     ValueMissingError: "variable-missing",
 }
 """Permanent errors with a reason of their own; the others are `provider-rejected`."""
+
+
+def is_counted(error: SendError | None) -> bool:
+    """Tell whether an error is a passing fault that uses up one of the tries."""
+    return error is not None and not isinstance(
+        error,
+        ThrottledError | CredentialsRejectedError | OutcomeUnknownError | PermanentError,
+    )
 
 
 def outcome_of(
@@ -60,8 +72,11 @@ def outcome_of(
     """
     delay: timedelta | None = None
     match error:
-        case ThrottledError():
+        case NotLeftError():
             outcome, reason, delay = "wait", "throttled", error.retry_after
+        case ThrottledError():
+            delay = max(error.retry_after, SHORTEST_THROTTLE)
+            outcome, reason = "wait", "throttled"
         case CredentialsRejectedError():
             outcome, reason, delay = "wait", "credentials-rejected", timedelta(0)
         case OutcomeUnknownError():

@@ -26,7 +26,7 @@ class RetryPolicy:
     base: timedelta = timedelta(seconds=30)
     factor: float = 2.0
     jitter: float = 0.25
-    longest: timedelta = timedelta(hours=1)
+    longest: timedelta = timedelta(hours=24)
     retries: int = MAX_RETRIES
 
     def delay(

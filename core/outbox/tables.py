@@ -95,7 +95,10 @@ class NotificationOutbox(BusinessRow, Table, tablename="notification_outbox"):
 
 
 class SendAttempt(BusinessRow, Table, tablename="send_attempt"):
-    """One time a message was handed to the provider, or was about to be."""
+    """One time a message was handed to the provider, or was about to be.
+
+    The two event ids are the lines of the ledger of consent that `begin` relied on.
+    """
 
     notification_id = UUID(null=False, default=None)
     number = Integer()
@@ -106,6 +109,8 @@ class SendAttempt(BusinessRow, Table, tablename="send_attempt"):
     error_code = Varchar(length=64, null=True, default=None)
     http_status = Integer(null=True, default=None)
     provider_message_hash = Bytea(null=True, default=None)
+    consent_event_id = UUID(null=True, default=None)
+    marketing_event_id = UUID(null=True, default=None)
 
 
 class StatusUpdateRow(BusinessRow, Table, tablename="status_update"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     Preview = Callable[[str, Sequence[Parameter]], str]
 
 
+PATIENCE_SECONDS: Final = 2.0
+"""A look-up that took longer may have cost the message the time in which it must leave."""
+
+
 @dataclass(slots=True)
 class SandboxProvider:
     """Knows which businesses are test ones, and answers for the provider there.
@@ -48,10 +52,12 @@ class SandboxProvider:
         """Tell whether this is a test business; what a business is once, it stays.
 
         Raises:
-            RetryableError: it cannot be found out now; nothing must be sent then.
+            RetryableError: it cannot be found out in a moment; nothing must be sent then, also
+                because the message's lease goes on running.
         """
         known = self._modes.get(business_id)
         if known is None:
+            started = self.clock.monotonic()
             try:
                 async with self.database.engine() as transaction:
                     mode = await transaction.fetchval(
@@ -60,6 +66,8 @@ class SandboxProvider:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 raise _out_of_reach() from error
             known = self._modes[business_id] = mode != "live"
+            if self.clock.monotonic() - started > PATIENCE_SECONDS:
+                raise _out_of_reach()
         return known
 
     async def take(self, channel: str, message: OutboundMessage) -> Receipt:
@@ -132,7 +140,7 @@ def _news(
         )
         for place, (wait, status) in enumerate(fate.statuses)
     ]
-    if fate.stop_after is not None:
+    if fate.stop_after is not None and message.template:  # not to our confirmation
         answer = InboundMessage(
             account=message.account,
             dedupe=f"{provider_id}:answer",

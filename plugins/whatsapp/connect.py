@@ -184,7 +184,7 @@ async def _keep(host: Host, transaction: Transaction, wish: _Wish, finding: _Fin
         now,
     )
     row = await transaction.fetchrow(
-        "SELECT id, business_id FROM business_whatsapp_config "
+        "SELECT id, business_id, token_expires_at FROM business_whatsapp_config "
         "WHERE phone_number_id = $1 FOR UPDATE",
         wish.phone_number_id,
     )
@@ -213,7 +213,9 @@ async def _keep(host: Host, transaction: Transaction, wish: _Wish, finding: _Fin
         now,
     )
     await shelf.put(transaction, wish.business_id, wish.waba_id, finding.drafts, now)
-    if not expiry.is_near(finding.expires_at, now):
+    if expiry.is_near(row["token_expires_at"], now) and not expiry.is_near(
+        finding.expires_at, now
+    ):
         await expiry.report_over(host, transaction, wish.business_id, wish.phone_number_id)
 
 

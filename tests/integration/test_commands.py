@@ -8,8 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from fixture_house import process_environment
+
+from core.ids import ALERT, outward
 
 if TYPE_CHECKING:
     from fixture_postgres import FreshDatabase
@@ -111,6 +114,39 @@ def test_keys(migrated_database: FreshDatabase) -> None:
     assert after.answer[0]["revoked_at"]
 
 
+def test_keys_with_bounds(migrated_database: FreshDatabase) -> None:
+    """A key has a rate, networks and a mode of its own; its secret is changed in two steps."""
+    create = ("api-key", "create", "--scopes", "*", "--json")
+    trial = ("business", "add", "trial", "--name", "T", "--country", "IT", "--mode", "test")
+    bound = ("--name", "b", "--mode", "test", "--rate", "7", "--from", "10.0.0.0/8")
+    _, added, made, odd, crossed, listed = run(
+        migrated_database,
+        ADD,
+        trial,
+        (*create, *bound, "--business", "trial"),
+        (*create, "--name", "c", "--from", "home"),
+        (*create, "--name", "d", "--mode", "test", "--business", "salone-aurora"),
+        ("api-key", "list", "--json"),
+    )
+    assert "connected to the sandbox" in added.out
+    assert made.answer["key"].startswith("pb_test_")
+    assert (odd.status, odd.err) == (1, "'home' is no address and no network.\n")
+    assert (crossed.status, crossed.err[:23]) == (1, "This is a live business")
+    [row] = listed.answer
+    assert (row["rate_per_second"], row["allowed_from"]) == (7, ["10.0.0.0/8"])
+    key_id = made.answer["key_id"]
+    second, finished, again = run(
+        migrated_database,
+        ("api-key", "rotate", key_id, "--json"),
+        ("api-key", "rotate", key_id, "--finish"),
+        ("api-key", "rotate", key_id, "--finish"),
+    )
+    assert second.answer["key"].startswith(f"pb_test_{key_id}_")
+    assert second.answer["key"] != made.answer["key"]
+    assert finished.status == 0
+    assert (again.status, again.err) == (1, "There is no such key in rotation.\n")
+
+
 def test_consents(migrated_database: FreshDatabase) -> None:
     """A yes needs what proves it; a no is acknowledged and may be repeated."""
     grant = ("consent", "grant", *CUSTOMER, "--text-version", "en-v1", "--json")
@@ -133,6 +169,32 @@ def test_consents(migrated_database: FreshDatabase) -> None:
     nothing_left = {"customer": "c-1", "state": "revoked", "canceled": 0, "draining": 0}
     assert revoked.answer == again.answer == nothing_left
     assert unknown.err == "salone-aurora has no customer 'c-2'.\n"
+
+
+def test_consents_from_a_file(migrated_database: FreshDatabase, tmp_path: Path) -> None:
+    """Good lines are written at once, bad ones listed; rehearsed it writes nothing, again 0."""
+    file = tmp_path / "people.csv"
+    head = "customer_id;channel;source;granted_at;text_version;proof_reference;phone\n"
+    good = "c-1;console;web;2026-10-01T09:30:00Z;en-v1;form/1;333 123 4567\n"
+    file.write_text(head + good + good.replace("web", "hearsay").replace("c-1", "c-2"))
+    strange = tmp_path / "people.xls"
+    strange.write_text("x")
+    command = ("consent", "import", str(file), *BUSINESS)
+    _, rehearsed, first, again, wrong = run(
+        migrated_database,
+        ADD,
+        (*command, "--dry-run"),
+        (*command, "--json"),
+        (*command, "--json"),
+        ("consent", "import", str(strange), *BUSINESS),
+    )
+    assert rehearsed.status == first.status == again.status == wrong.status == 1
+    assert rehearsed.out.startswith("Would be: 1 added, 0 unchanged, 0 overruled, 1 bad.")
+    assert "3     source  Wanted is one of web, app, whatsapp and paper." in rehearsed.out
+    assert first.answer["result"] == {"added": 1, "unchanged": 0, "overruled": 0, "bad": 1}
+    assert first.answer["faults"] == [{"line": 3, "field": "source", "code": "invalid"}]
+    assert again.answer["result"] == {"added": 0, "unchanged": 1, "overruled": 0, "bad": 1}
+    assert ".ndjson" in wrong.err
 
 
 async def test_templates(migrated_database: FreshDatabase, superuser: Any) -> None:
@@ -222,3 +284,32 @@ async def test_limits_and_the_kill_switch(migrated_database: FreshDatabase) -> N
     assert all_of_it.out == "Paused: every business.\n"
     assert strange.status == 1
     assert "There is no channel 'pigeon'" in strange.err
+
+
+async def test_alerts(migrated_database: FreshDatabase, superuser: Any) -> None:
+    """Listed with what to do, taken on, ended; what is over is shown on demand; both audited."""
+    run(migrated_database, ADD)
+    row_id = await superuser.fetchval(
+        "INSERT INTO alert (business_id, kind, subject) "
+        "SELECT id, 'quality-low', 'whatsapp:1' FROM business RETURNING id"
+    )
+    one = outward(ALERT, row_id)
+    listed, taken, ended, none, history, strange = run(
+        migrated_database,
+        ("alert", "list", *BUSINESS, "--json"),
+        ("alert", "ack", one),
+        ("alert", "resolve", one, "--json"),
+        ("alert", "list", "--json"),
+        ("alert", "list", "--all", "--json"),
+        ("alert", "ack", outward(ALERT, UUID(int=1))),
+    )
+    [shown] = listed.answer
+    assert (shown["id"], shown["severity"], shown["state"]) == (one, "critical", "open")
+    assert shown["action"]
+    assert taken.out == "quality-low: acked.\n"
+    assert ended.answer == {"id": one, "state": "resolved", "acknowledged_by": "cli"}
+    assert none.answer == []
+    assert [old["state"] for old in history.answer] == ["resolved"]
+    assert strange.status == 1
+    actions = await superuser.fetch("SELECT action FROM audit_log WHERE action LIKE 'alert.%'")
+    assert sorted(row["action"] for row in actions) == ["alert.acknowledge", "alert.resolve"]

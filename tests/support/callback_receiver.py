@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gzip
 import hashlib
 import hmac
 import json
@@ -53,8 +54,8 @@ class Receiver:
     """Answers each call by the next word of its script, and with 204 when that is used up.
 
     Words: a status with headers as `429 Retry-After: 60`; `hang` says nothing; `huge` sends a
-    body without end; `drip` sends a body byte by byte; `slow-head` drips the head; `reset` ends
-    the connection.
+    body without end, `bomb` one that unpacks to a thousand times as much; `drip` sends a body byte
+    by byte; `slow-head` drips the head; `reset` ends the connection.
     """
 
     port: int = 0
@@ -102,12 +103,14 @@ class Receiver:
             await asyncio.sleep(self.pause)
         if word == "hang":
             await reader.read()
-        elif word == "huge":
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        elif word in ("huge", "bomb"):
+            packed = b"Content-Encoding: gzip\r\n" if word == "bomb" else b""
+            writer.write(b"HTTP/1.1 200 OK\r\n%bContent-Length: 1000000000\r\n\r\n" % packed)
+            block = gzip.compress(b"\0" * 50_000_000) if word == "bomb" else b"x" * 65_536
             while True:
-                writer.write(b"x" * 65_536)
+                writer.write(block)
                 await writer.drain()
-                self.written += 65_536
+                self.written += len(block)
         elif word in ("drip", "slow-head"):
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n")
             writer.write(b"\r\n" if word == "drip" else b"X-Slow: ")

@@ -147,7 +147,7 @@ class House:
             await asyncio.sleep(0.01)
 
     @contextlib.asynccontextmanager
-    async def dispatching(self, **limits: int) -> AsyncIterator[Dispatcher]:
+    async def dispatching(self, **limits: Any) -> AsyncIterator[Dispatcher]:
         """Run the dispatch loop, and stop it as a worker does."""
         dispatcher = Dispatcher(self.services, self.bells.lanes, Line("database"), **limits)
         stop = asyncio.Event()

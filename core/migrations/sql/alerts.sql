@@ -44,24 +44,10 @@ RETURNS void LANGUAGE sql VOLATILE AS $$
     WHERE a.id = held.id
 $$;
 
--- An account's quality fell or recovered; an account works again.
+-- An account works (again): what told of that is over.
 CREATE FUNCTION alert_follow_connection() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    v_subject text := NEW.channel || ':' || NEW.account_ref;
 BEGIN
-    IF TG_OP = 'INSERT' OR OLD.quality <> NEW.quality THEN
-        IF NEW.quality IN ('GREEN', 'YELLOW') THEN
-            PERFORM alert_resolve(NEW.business_id, '{quality-red}', v_subject);
-        END IF;
-        IF NEW.quality IN ('GREEN', 'RED') THEN
-            PERFORM alert_resolve(NEW.business_id, '{quality-yellow}', v_subject);
-        END IF;
-        IF NEW.quality IN ('YELLOW', 'RED') THEN
-            PERFORM alert_raise(NEW.business_id, 'quality-' || lower(NEW.quality), v_subject,
-                jsonb_build_object('channel', NEW.channel, 'account', NEW.account_ref));
-        END IF;
-    END IF;
     IF NEW.state = 'active' AND (TG_OP = 'INSERT' OR OLD.state <> 'active') THEN
         UPDATE alert a SET state = 'resolved'
         FROM (SELECT x.id FROM alert x
@@ -76,7 +62,7 @@ END $$;
 CREATE TRIGGER alert_connected AFTER INSERT ON channel_connection FOR EACH ROW
     EXECUTE FUNCTION alert_follow_connection();
 CREATE TRIGGER alert_reconnected AFTER UPDATE ON channel_connection FOR EACH ROW
-    WHEN ((OLD.state, OLD.quality) IS DISTINCT FROM (NEW.state, NEW.quality))
+    WHEN (OLD.state <> NEW.state)
     EXECUTE FUNCTION alert_follow_connection();
 
 -- A template that could be sent, or was looked at, was refused or taken back; it came back.

@@ -3,7 +3,9 @@
 
 -- Every line gets the database's time and the line before it, whatever the writer says; a clock
 -- that steps back never puts a line before its predecessor.
-CREATE FUNCTION consent_event_chain() RETURNS trigger LANGUAGE plpgsql AS $$
+-- (A plan made while the ledger was small would read it whole for every line: never by sequence.)
+CREATE FUNCTION consent_event_chain() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 DECLARE
     v_previous record;
 BEGIN
@@ -66,7 +68,8 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- A process may change what holds now only to what the ledger says: a direct change is refused.
-CREATE FUNCTION consent_follows_ledger() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION consent_follows_ledger() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 DECLARE
     v_changed uuid[];
 BEGIN
@@ -109,32 +112,41 @@ CREATE TRIGGER consent_updated AFTER UPDATE ON customer_consents
         'patchbay_app', 'patchbay_batch', 'patchbay_platform', 'patchbay_engine'))
     EXECUTE FUNCTION consent_follows_ledger();
 
--- Evidence: the consent by which each message was sent, as the ledger stood when it began. Every
--- line carries the database's own time, so the past can be read again.
+CREATE TRIGGER consent_kept BEFORE DELETE ON customer_consents FOR EACH ROW
+    WHEN (current_user IN (
+        'patchbay_app', 'patchbay_batch', 'patchbay_platform', 'patchbay_engine'))
+    EXECUTE FUNCTION refuse_ledger_change();
+
+-- Evidence: the line of the ledger by which each message began last, and whether it held then. A
+-- revocation counts from its commit: one that was still waiting for this very row at that moment
+-- (five seconds at most, the lock timeout) does not make the message wrong.
 CREATE FUNCTION consent_evidence(p_business uuid, p_notifications uuid[])
 RETURNS TABLE (
-    notification_id uuid, begun_at timestamptz, purpose text, valid boolean, line uuid,
+    notification_id uuid, begun_at timestamptz, purpose text, line uuid, valid boolean,
     place integer)
 LANGUAGE sql STABLE AS $$
-    SELECT o.id, a.begun_at, w.purpose, CASE WHEN o.kind = 'confirmation'
-            THEN r.id IS NOT NULL ELSE coalesce((t.standing).opt_in, false) END,
-        CASE WHEN o.kind = 'confirmation' THEN r.id ELSE (t.standing).last_event_id END,
-        t.place
+    SELECT o.id, a.begun_at, w.purpose, e.id, coalesce(
+            CASE WHEN o.kind = 'confirmation' THEN e.action = 'revoke' AND e.id = o.in_reply_to
+                ELSE e.action = 'grant' AND e.purpose = w.purpose END
+            AND e.at <= a.begun_at AND (o.kind = 'confirmation' OR NOT EXISTS (
+                SELECT FROM consent_event r
+                WHERE r.business_id = e.business_id AND r.customer_id = e.customer_id
+                  AND r.channel = e.channel AND r.purpose = e.purpose AND r.action = 'revoke'
+                  AND r.at > e.at AND r.at < a.begun_at - interval '6 s')), false),
+        (SELECT count(*)::int FROM consent_event x
+         WHERE x.business_id = e.business_id AND x.customer_id = e.customer_id
+           AND x.channel = e.channel AND x.purpose = e.purpose AND x.at <= e.at)
     FROM notification_outbox o
-    JOIN LATERAL (SELECT max(x.begun_at) AS begun_at FROM send_attempt x
-                  WHERE x.business_id = o.business_id AND x.notification_id = o.id) a
-        ON a.begun_at IS NOT NULL
     CROSS JOIN LATERAL (
-        SELECT 'transactional' AS purpose UNION ALL
-        SELECT 'marketing' WHERE o.purpose = 'marketing') w
+        SELECT x.begun_at, x.consent_event_id, x.marketing_event_id FROM send_attempt x
+        WHERE x.business_id = o.business_id AND x.notification_id = o.id
+        ORDER BY x.number DESC LIMIT 1) a
     CROSS JOIN LATERAL (
-        SELECT consent_fold(e ORDER BY e.at, e.id) AS standing, count(*)::int AS place
-        FROM consent_event e
-        WHERE e.business_id = o.business_id AND e.customer_id = o.customer_id
-          AND e.channel = o.channel AND e.purpose = w.purpose AND e.at <= a.begun_at) t
-    LEFT JOIN consent_event r ON o.kind = 'confirmation' AND r.business_id = o.business_id
-        AND r.id = o.in_reply_to AND r.customer_id = o.customer_id AND r.action = 'revoke'
-        AND r.proof ->> 'reply' IS NOT NULL
+        SELECT 'transactional' AS purpose, a.consent_event_id AS line UNION ALL
+        SELECT 'marketing', a.marketing_event_id WHERE a.marketing_event_id IS NOT NULL
+            OR (o.purpose = 'marketing' AND o.kind <> 'confirmation')) w
+    LEFT JOIN consent_event e ON e.business_id = o.business_id AND e.id = w.line
+        AND e.customer_id = o.customer_id AND e.channel = o.channel
     WHERE o.business_id = p_business AND o.id = ANY (p_notifications)
 $$;
 
@@ -149,7 +161,8 @@ CREATE UNIQUE INDEX outbox_confirmation ON notification_outbox (business_id, in_
     WHERE kind = 'confirmation';
 
 -- Begin, as before, and: an opt-out by any address of a person stops all of them; a confirmation
--- of a STOP goes out on the strength of the line that the STOP wrote, and on nothing else.
+-- of a STOP goes out on the strength of the line that the STOP wrote, and on nothing else. Each
+-- attempt keeps the line it relied on.
 CREATE OR REPLACE FUNCTION outbox_begin(p_ids uuid[], p_token uuid, p_patience interval, p_margin interval)
 RETURNS TABLE (
     id uuid, business_id uuid, customer_id uuid, channel text, verdict text,
@@ -201,7 +214,10 @@ BEGIN
             ELSE 'go' END AS verdict,
             n.id AS connection_id, n.account_ref, a.kind AS address_kind, a.address_sealed,
             a.address_hash, t.version AS template_version, t.body AS template_body, t.category,
-            t.parameter_format, t.parameters, b.name AS business_name
+            t.parameter_format, t.parameters, b.name AS business_name,
+            coalesce(r.id, c.last_event_id) AS consent_line,
+            CASE WHEN o.purpose = 'marketing' OR t.category = 'marketing'
+                 THEN m.last_event_id END AS marketing_line
         FROM notification_outbox o
         JOIN business b ON b.id = o.business_id
         LEFT JOIN lane l ON l.business_id = o.business_id AND l.channel = o.channel
@@ -250,7 +266,8 @@ BEGIN
             updated_at = v_now
         FROM seen s WHERE o.id = s.id
         RETURNING o.*, s.verdict, s.account_ref, s.address_kind, s.address_sealed, s.address_hash,
-            s.template_body, s.category, s.parameter_format, s.parameters, s.business_name
+            s.template_body, s.category, s.parameter_format, s.parameters, s.business_name,
+            s.consent_line, s.marketing_line
     ), numbered AS (
         SELECT m.id, 1 + (SELECT count(*) FROM send_attempt x
                           WHERE x.business_id = m.business_id AND x.notification_id = m.id)::int
@@ -258,8 +275,10 @@ BEGIN
         FROM moved m
     ), attempts AS (
         INSERT INTO send_attempt (
-            id, business_id, notification_id, number, lease_token, begun_at, outcome)
-        SELECT gen_random_uuid(), m.business_id, m.id, n.number, p_token, v_now, 'begun'
+            id, business_id, notification_id, number, lease_token, begun_at, outcome,
+            consent_event_id, marketing_event_id)
+        SELECT gen_random_uuid(), m.business_id, m.id, n.number, p_token, v_now, 'begun',
+            m.consent_line, m.marketing_line
         FROM moved m JOIN numbered n ON n.id = m.id WHERE m.verdict = 'go'
     )
     SELECT m.id, m.business_id, m.customer_id, m.channel::text, m.verdict, n.number,

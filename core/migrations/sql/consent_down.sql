@@ -9,6 +9,7 @@ ALTER TABLE notification_outbox
     DROP CONSTRAINT outbox_kind_check,
     ADD CONSTRAINT outbox_kind_check CHECK (kind IN ('template', 'text'));
 DROP FUNCTION consent_evidence(uuid, uuid[]);
+DROP TRIGGER consent_kept ON customer_consents;
 DROP TRIGGER consent_updated ON customer_consents;
 DROP TRIGGER consent_inserted ON customer_consents;
 DROP FUNCTION consent_follows_ledger();

@@ -59,6 +59,10 @@ BEGIN
         useful_until = o.useful_until - v_by,
         begun_at = CASE WHEN o.phase = 'unconfirmed' THEN o.begun_at - v_by ELSE o.begun_at END
     WHERE o.business_id = p_business AND o.phase IN ('waiting', 'unconfirmed');
+    -- How long an arrival is waited for before the next channel's turn comes.
+    UPDATE notification_outbox o SET fallback_at = o.fallback_at - v_by
+    WHERE o.business_id = p_business AND o.status = 'sent' AND o.fallback_at IS NOT NULL
+      AND o.followed_at IS NULL;
     UPDATE recipient_pace p SET next_at = p.next_at - v_by, paced_until = p.paced_until - v_by,
         count = CASE WHEN (v_before AT TIME ZONE v_zone)::date
                         = (v_after AT TIME ZONE v_zone)::date THEN p.count ELSE 0 END
@@ -68,12 +72,25 @@ BEGIN
     RETURN v_ahead + p_seconds;
 END $$;
 
--- Consents are append-only, but for one thing: a test business that is being emptied.
+-- Consents stay, line by line, but for one thing: a test business that is being emptied.
+CREATE FUNCTION sandbox_empties(p_business uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT coalesce(current_setting('app.sandbox_reset', true) = p_business::text, false)
+       AND EXISTS (SELECT FROM business b WHERE b.id = p_business AND b.mode = 'test')
+$$;
+CREATE FUNCTION refuse_consent_removal() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF sandbox_empties(OLD.business_id) THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'a consent is revoked, never deleted' USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER consent_stays BEFORE DELETE ON customer_consents FOR EACH ROW
+    WHEN (current_user IN (
+        'patchbay_app', 'patchbay_batch', 'patchbay_platform', 'patchbay_engine'))
+    EXECUTE FUNCTION refuse_consent_removal();
 CREATE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'DELETE'
-       AND current_setting('app.sandbox_reset', true) = OLD.business_id::text
-       AND EXISTS (SELECT FROM business b WHERE b.id = OLD.business_id AND b.mode = 'test') THEN
+    IF TG_OP = 'DELETE' AND sandbox_empties(OLD.business_id) THEN
         RETURN OLD;
     END IF;
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';

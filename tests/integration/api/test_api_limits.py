@@ -17,6 +17,11 @@ DEFAULTS = {
     "suspend_percent": 50,
     "suspend_window": 50,
     "suspend_minimum": 20,
+    "quality_stop": "RED",
+    "retry_base_seconds": 30,
+    "retry_factor": 2,
+    "retry_jitter_percent": 25,
+    "retries": 5,
     "grace_seconds": 120,
     "unconfirmed": "hold",
 }
@@ -57,6 +62,8 @@ async def test_unfit_limits_are_refused(api: Api) -> None:
         ({"suspend_percent": 101}, "/suspend_percent"),
         ({"suspend_window": 1001}, "/suspend_window"),
         ({"unconfirmed": "perhaps"}, "/unconfirmed"),
+        ({"quality_stop": "GREEN"}, "/quality_stop"),
+        ({"retries": 6}, "/retries"),
         ({"per_hour": 3}, "/per_hour"),
     ):
         refused = await api.call("PUT", LIMITS, json=body)

@@ -65,6 +65,10 @@ async def seed(api: Api) -> None:
             row_id,
             sealed,
         )
+    await run(
+        "INSERT INTO alert (id, kind, subject) VALUES ($1, 'webhook-not-applied', 'whatsapp')",
+        examples.ALERT_UUID,
+    )
     for other, status, phase, reason in (
         (examples.FAILED_UUID, "failed", "final", "retries-exhausted"),
         (examples.UNCONFIRMED_UUID, "queued", "unconfirmed", "unconfirmed"),
@@ -172,6 +176,9 @@ async def test_every_callback_is_described(api: Api) -> None:
     for kind, methods in told.items():
         [operation] = methods.values()
         assert operation["summary"] == KINDS[kind]
+        [content] = operation["requestBody"]["content"].values()
+        [example] = content["examples"].values()
+        assert example["value"]["type"] == kind
         assert {one["name"] for one in operation["parameters"]} == {
             "webhook-id",
             "webhook-timestamp",

@@ -142,8 +142,8 @@ async def test_a_key_opens_from_its_networks_alone(api: Api) -> None:
     ring = keys.KeyRing(api.services.database, api.services.vault, api.services.clock)
     for address in ("10.1.2.3", "2001:db8::1"):
         await ring.verify(made["office"], address)
-    for address in ("10.2.0.1", "2001:db8::2", "testclient", None):
+    for elsewhere in ("10.2.0.1", "2001:db8::2", "testclient", None):
         with pytest.raises(keys.UnauthenticatedError):
-            await ring.verify(made["office"], address)
+            await ring.verify(made["office"], elsewhere)
     with pytest.raises(InvalidInputError, match="no network"):
         await make_keys(api.services, {"odd": {"scopes": ["*"], "allowed_from": ["home"]}})

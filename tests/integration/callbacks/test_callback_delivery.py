@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from callback_receiver import listening
 from engine_steps import TOMORROW, send_all
+from standardwebhooks.webhooks import Webhook
 
 from core.callbacks import endpoints, sending
 from core.callbacks.outgoing import open_callback_client
@@ -122,7 +123,7 @@ async def test_a_receiver_that_asks_for_time_gets_it(wire: Wire, word: str) -> N
     assert row["next_at"] - began >= timedelta(hours=2) - 2 * SECOND
 
 
-@pytest.mark.parametrize("word", ["huge", "drip"])
+@pytest.mark.parametrize("word", ["huge", "drip", "bomb"])
 async def test_an_answer_without_end_is_judged_by_its_status(wire: Wire, word: str) -> None:
     """At most 64 KiB are read, for two seconds at most; 200 is 200."""
     wire.receiver.always = word
@@ -320,8 +321,9 @@ async def test_while_a_secret_is_replaced_both_sign(wire: Wire) -> None:
     await wire.tell()
     await wire.run(rounds=1)
     [call] = wire.receiver.calls
-    assert call.verified_by(wire.secret)
-    assert call.verified_by(fresh.reveal())
+    for secret in (wire.secret, fresh.reveal()):
+        assert call.verified_by(secret)
+        assert Webhook(secret).verify(call.body, call.headers) == call.told
     await wire.superuser.execute(
         "UPDATE callback_endpoint SET previous_until = previous_until - interval '24 h'"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from engine_steps import TOMORROW, begin, send_all, store_call, update
+from two_channels import CONSOLE, with_console
 
-from core.channels.messages import InboundMessage, Status
+from core.catalogue.store import Catalogue
+from core.channels.host import Connection
+from core.channels.messages import ConnectionState, InboundMessage, Status
 from core.consent import revocation
-from core.errors import InvalidRecipientError
+from core.errors import InvalidRecipientError, PermanentError
+from core.notify.connections import lane_follows
 from core.notify.inbox import apply_waiting
 from core.notify.intake import take_in
 
@@ -172,7 +177,12 @@ async def test_only_who_wants_it_and_may_know_it_is_told(
         "notification.queued",
         "notification.sent",
     }
-    assert len(await wire.rows(platform)) == 3
+    heard = [row["type"].partition(".")[0] for row in await wire.rows(platform)]
+    assert sorted(one for one in heard if one not in ("channel", "template")) == [
+        "consent",
+        "notification",
+        "notification",
+    ]
     assert await wire.rows(foreign) == []
     assert await wire.rows(off) == []
     count = "SELECT count(*) FROM callback_delivery JOIN callback_endpoint e ON e.id = endpoint_id"
@@ -236,3 +246,57 @@ async def test_writing_costs_little_and_nothing_without_endpoints(wire: Wire) ->
     print(f"500 rows: {without:.1f} ms without, {nobody:.1f} nobody, {listening:.1f} one endpoint")
     assert nobody < without * 2 + 10
     assert listening < without + 150
+
+
+async def test_a_fallback_is_told_on_both_sides(wire: Wire) -> None:
+    """The failure of the first, then the follower, which names it in each of its steps."""
+    pair = await with_console(wire.salon, wire.superuser)
+    await pair.agree(CONSOLE)
+    await pair.rule("scripted", CONSOLE)
+    await pair.tell()
+    wire.salon.sender.answers.append(PermanentError("no"))
+    await pair.sent()
+    await pair.sent()
+    told = [
+        (body["channel"], row["type"], body.get("fallback_of"))
+        for row in await wire.rows()
+        if row["type"] in ("notification.failed", "notification.queued", "notification.sent")
+        and (body := json.loads(row["body"]))["template"] == "booking_confirmed"
+    ]
+    first = str(
+        await wire.superuser.fetchval(
+            "SELECT id FROM notification_outbox WHERE channel = 'scripted'"
+        )
+    )
+    assert sorted(told, key=str) == sorted(
+        [
+            ("scripted", "notification.queued", None),
+            ("scripted", "notification.failed", None),
+            (CONSOLE, "notification.queued", first),
+            (CONSOLE, "notification.sent", first),
+        ],
+        key=str,
+    )
+
+
+async def test_a_quality_stop_and_its_end_are_told(wire: Wire) -> None:
+    """Red: the channel is suspended, with the code; green: it goes on; each once."""
+    for quality in ("RED", "RED", "GREEN"):
+        async with wire.services.database.engine() as transaction:
+            await Catalogue("scripted", lane_follows).put_connections(
+                transaction,
+                [
+                    Connection(
+                        business_id=wire.salon.business.id,
+                        account_ref=f"account-{wire.salon.business.ref}",
+                        state=ConnectionState.ACTIVE,
+                        quality=quality,
+                    )
+                ],
+            )
+    told = [
+        (row["type"], json.loads(row["body"])["code"])
+        for row in await wire.rows()
+        if row["type"] in ("channel.suspended", "channel.resumed")
+    ]
+    assert told == [("channel.suspended", "quality-low"), ("channel.resumed", None)]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from fixture_scripted import ScriptedPlugin
+from scripted_house import CHANNEL
 
+from core.errors import RetryableError
 from core.notify.limiting import ChangedMeanwhileError, Limits, change_limits, read_limits
 
 if TYPE_CHECKING:
@@ -93,3 +96,38 @@ async def test_limits_are_audited_and_guarded_by_their_tag(
     lines = await house.superuser.fetch("SELECT before, after FROM audit_log")
     assert len(lines) == 1
     assert '"per_minute": 7' in lines[0]["after"]
+
+
+async def test_a_business_has_its_own_retries(house: LimitedHouse, business: UUID) -> None:
+    """Its base and its number of retries hold from the next failure on."""
+    await house.change(business, retry_base_seconds=600, retry_jitter_percent=0, retries=1)
+    await house.queue(business, 1, wake=False)
+    house.answer(RetryableError("down"), RetryableError("down"))
+    await house.send_due()
+    wait = await house.superuser.fetchval(
+        "SELECT extract(epoch FROM next_retry_at - updated_at) FROM notification_outbox"
+    )
+    assert float(wait) == 600
+    await house.superuser.execute("UPDATE notification_outbox SET next_retry_at = now()")
+    await house.send_due()
+    assert await house.count("status = 'failed' AND reason = 'retries-exhausted'") == 1
+
+
+async def test_people_hear_of_a_code_that_nobody_knows(
+    house: LimitedHouse, business: UUID
+) -> None:
+    """Exam E03: a code outside the channel's table is tried again, and told the platform once."""
+
+    class Wordy(ScriptedPlugin):
+        """Knows one code."""
+
+        def error_words(self) -> dict[str, tuple[str, str]]:
+            """Say what it knows."""
+            return {"known": ("It is known.", "Nothing.")}
+
+    house.services.registry.plugins[CHANNEL] = Wordy()
+    await house.queue(business, 3, wake=False)
+    house.answer(*[RetryableError("?", code=code) for code in ("known", "new", "new")])
+    await house.send_due()
+    rows = await house.superuser.fetch("SELECT business_id, kind, subject FROM alert")
+    assert [tuple(row) for row in rows] == [(None, "unknown-provider-code", "scripted:new")]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from limited_house import LimitedHouse
 
 STOP, WARNING = "quality-low", "quality-warning"
-LOW = ("suspended", STOP)
+LOW = ("suspended", "quality-low")
 
 
 async def rate(

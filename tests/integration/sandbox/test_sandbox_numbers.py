@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from api_world import CHANNEL, TEMPLATES, connect
 from engine_steps import send_all
 
 from core.api import examples
+from core.channels.messages import OutboundMessage
+from core.clock import ManualClock
+from core.db import Database, PoolSizes
+from core.errors import RetryableError
+from core.ids import CustomerId
 from core.notify.inbox import apply_waiting
+from core.notify.wording import preview
+from core.sandbox.channel import SandboxedChannel
+from core.sandbox.provider import SandboxProvider
 
 if TYPE_CHECKING:
     from trial_world import Trial
@@ -87,8 +97,8 @@ async def test_a_number_that_fails_twice_is_then_sent(trial: Trial) -> None:
     await trial.hear()
     story = await trial.story(confirmation)
     assert (story["status"], story["attempts"]) == ("read", 3)
-    tries = await trial.call("GET", f"/v1/notifications/{confirmation}/attempts")
-    assert [one["outcome"] for one in tries.json()["data"]] == ["retry", "retry", "accepted"]
+    listed = await trial.call("GET", f"/v1/notifications/{confirmation}/attempts")
+    assert [one["outcome"] for one in listed.json()["data"]] == ["retry", "retry", "accepted"]
 
 
 async def test_a_throttled_number_is_sent_after_its_minute(trial: Trial) -> None:
@@ -108,7 +118,7 @@ async def test_a_throttled_number_is_sent_after_its_minute(trial: Trial) -> None
 
 
 async def test_a_number_answers_stop(trial: Trial) -> None:
-    """The answer takes the way of any customer's message, with the message it answers."""
+    """The answer takes the way of any customer's message: revoked, confirmed once, told."""
     await listen(trial)
     confirmation = await trial.confirmation("06")
     await trial.work()
@@ -120,6 +130,12 @@ async def test_a_number_answers_stop(trial: Trial) -> None:
     )
     assert row["business_id"] == trial.business.id
     assert row["notification_id"] is not None
+    assert "consent.revoked" in await callbacks(trial)
+    told = await trial.tell("06", ref="B-again")
+    assert {one["outcome"] for one in told["decisions"]} == {"suppressed"}
+    assert await trial.work() == 1, "the confirmation of the stop"
+    assert await trial.hear() == 2, "to which nobody answers"
+    assert await trial.work() == 0
 
 
 async def test_rejected_credentials_stop_the_channel_until_it_is_connected_again(
@@ -151,3 +167,38 @@ async def test_a_live_business_goes_to_the_provider(trial: Trial) -> None:
     assert await trial.work() == 1
     assert [one.address for one in trial.provider.sent] == ["+12025550102"]
     assert await trial.api.count("sandbox_message") == 0
+
+
+async def test_nothing_is_sent_while_it_is_not_known_whose_it_is(trial: Trial) -> None:
+    """A database that is gone, or that answers too late, keeps live messages back as well."""
+    message = OutboundMessage(
+        callback_id="ntf_0",
+        business_id=trial.api.own.id,
+        customer_id=CustomerId(trial.api.own.id),
+        account="account",
+        address="+12025550100",
+    )
+    clock = ManualClock(trial.services.clock.now())
+
+    class Slow(Database):
+        """Answers after three seconds."""
+
+        def engine(self) -> Any:
+            """Let the time pass."""
+            clock.advance(timedelta(seconds=3))
+            return trial.services.database.engine()
+
+    class Gone(Database):
+        """Is not there."""
+
+        def engine(self) -> Any:
+            """Refuse."""
+            raise ConnectionRefusedError
+
+    for database in (Gone("", PoolSizes()), Slow("", PoolSizes())):
+        sandbox = SandboxProvider(database, trial.services.vault, clock, preview)
+        channel = SandboxedChannel(CHANNEL, trial.provider, sandbox)
+        with pytest.raises(RetryableError):
+            await channel.send(message)
+    assert trial.provider.sent == []
+    assert (await channel.send(message)).provider_message_id, "it is known by now"

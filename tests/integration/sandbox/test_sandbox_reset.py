@@ -140,6 +140,17 @@ async def test_consents_stay_append_only(trial: Trial) -> None:
             await run("DELETE FROM consent_event WHERE business_id = $1", target)
 
 
+async def test_a_consent_is_not_deleted_outside_a_reset(trial: Trial) -> None:
+    """Not by the engine, which may delete at all only for a reset."""
+    await fill(trial)
+    for business in (trial.api.own.id, trial.business.id):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="never deleted"):
+            async with trial.services.database.engine() as transaction:
+                await transaction.execute(
+                    "DELETE FROM customer_consents WHERE business_id = $1", business
+                )
+
+
 async def test_a_reset_leaves_a_line_in_the_audit_trail(trial: Trial) -> None:
     """Who did it, to which business, and how much went."""
     await trial.call("POST", PATH, json={"business_id": examples.TRIAL})

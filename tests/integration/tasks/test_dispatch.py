@@ -67,6 +67,22 @@ async def test_a_business_that_hangs_does_not_stop_the_others(
         house.channel.released.set()
 
 
+async def test_nothing_waits_behind_a_provider_that_hangs(house: House, business: UUID) -> None:
+    """Exam E13: a slow lane holds few slots, and nothing of it waits in those of others."""
+    house.channel.then(*[Step.HANG] * 4)
+    await house.queue(business, 60)
+    async with house.dispatching(slots=16, per_business=4, slow_seconds=0.2):
+        await house.until("phase = 'in_flight'", 4)
+        await house.until("phase IN ('leased', 'in_flight')", 4)
+        other = await house.add_business("salon-b")
+        await house.queue(other, 60)
+        await house.until(f"status = 'sent' AND business_id = '{other}'", 60)
+        assert await house.count("phase = 'in_flight'") == 4
+        house.channel.released.set()
+        await house.until("status = 'sent'", 120)
+    assert len(house.channel.sent) == 120
+
+
 async def test_what_must_wait_is_sent_when_its_time_comes(house: House, business: UUID) -> None:
     """A throttled message goes out after its wait, though nobody rings, and is not counted."""
     house.channel.then(Step.THROTTLE)

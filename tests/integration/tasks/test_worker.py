@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fixture_house import TEST_KEYS
+from smtp_receiver import receiving
 
 import plugins
 from core.errors import ConfigurationError
 from core.keyring import SecretKey
 from core.secret import Secret
-from core.settings import Settings
+from core.settings import Settings, read_settings
 from core.testing.channels import Step
 from tasks.looping import POLL_SECONDS
 from tasks.queue import LANES, TaskQueue, connect, make_queue, prepare_queue, ring
@@ -285,3 +286,32 @@ async def test_a_worker_says_what_is_missing(
         with pytest.raises(ConfigurationError, match="run `patchbay migrate`"):
             async with asyncio.timeout(20):
                 await run_worker(one, stop=asyncio.Event())
+
+
+async def test_a_worker_writes_to_people_about_alerts(
+    house: House, business: UUID, settings: Settings
+) -> None:
+    """With a mail server in its settings; a mail comes without anybody ringing."""
+    async with receiving() as receiver:
+        server = read_settings(
+            {
+                "PATCHBAY_SMTP_URL": f"smtp://127.0.0.1:{receiver.port}",
+                "PATCHBAY_MAIL_FROM": "alerts@example.com",
+            }
+        ).mail_server
+        await house.superuser.execute(
+            "WITH anna AS (INSERT INTO app_user (username, password, email, active) "
+            "VALUES ('anna', 'x', 'anna@example.com', true) RETURNING id) "
+            "INSERT INTO membership (user_id, business_id, role) SELECT id, $1, 'owner' FROM anna",
+            business,
+        )
+        await house.superuser.execute(
+            "INSERT INTO alert (business_id, kind, created_at) "
+            "VALUES ($1, 'quality-low', now() - interval '10 s')",
+            business,
+        )
+        async with running(replace(settings, mail_server=server)):
+            async with asyncio.timeout(30):
+                while not receiver.mails:
+                    await asyncio.sleep(0.05)
+    assert [who for who, _ in receiver.mails] == ["anna@example.com"]

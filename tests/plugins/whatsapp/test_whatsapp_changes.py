@@ -264,6 +264,7 @@ async def test_half_a_listing_changes_nothing(
 
 async def test_the_nightly_task_reads_every_business(
     stored_host: Host,
+    told: Any,
     meta: Any,
     business: BusinessId,
     new_business: NewBusiness,
@@ -279,7 +280,24 @@ async def test_the_nightly_task_reads_every_business(
     (task,) = plugin.tasks(stored_host)
     (schedule,) = plugin.schedules(stored_host)
     assert schedule.task == task.name == "sync_templates"
+    told.reported.clear()
+    ends_at = stored_host.clock.now() + timedelta(days=6)
+    async with stored_host.begin() as transaction:
+        await transaction.execute(
+            "UPDATE business_whatsapp_config SET token_expires_at = $1 WHERE business_id = $2",
+            ends_at,
+            second,
+        )
     await task.function({})
+    # The night also names tokens that end within a week.
+    [(whom, fact, details)] = told.reported
+    assert (whom, fact) == (second, "token-expiring")
+    assert details["subject"] == "500200"
+    assert details["expires_at"] == f"{ends_at:%Y-%m-%dT%H:%M:%SZ}"
+    # A number that is connected again, with a token that lasts, takes it back.
+    await connect(stored_host, second, "700200", "500200", "EAAother-token")
+    over = {"subject": "500200", "resolved": "yes"}
+    assert told.reported[1:] == [(second, "token-expiring", over)]
     assert {call.path for call in meta.calls} >= {
         f"{WABA}/message_templates",
         "700200/message_templates",

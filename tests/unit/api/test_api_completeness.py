@@ -85,10 +85,7 @@ POST /v1/businesses/{}/templates/{}/preview
 POST /v1/customers/{}/export
 POST /v1/customers/{}/erase
 GET /v1/stats
-POST /v1/events/batch
 POST /v1/notifications
-POST /v1/consents/import
-GET /v1/jobs/{}
 """
 """Not offered yet; an entry that is offered is to be taken out here."""
 

@@ -77,6 +77,15 @@ def test_the_body_is_a_thin_cloud_event() -> None:
     assert msgspec.json.decode(body, type=CallbackBody).data.code == "retries-exhausted"
 
 
+def test_a_follower_names_whose_place_it_takes() -> None:
+    """As everywhere outside by its outward id; what follows nothing has no such fact."""
+    told = msgspec.json.decode(
+        render("x", delivery(body={**delivery().body, "fallback_of": str(ID)}))
+    )
+    assert told["data"]["fallback_of"] == told["data"]["notification_id"]
+    assert "fallback_of" not in msgspec.json.decode(render("x", delivery()))["data"]
+
+
 def test_a_suppressed_notice_is_told_by_its_decision() -> None:
     """It has a `dec_` id and never was a notification."""
     told = msgspec.json.decode(

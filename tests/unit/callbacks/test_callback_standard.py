@@ -9,6 +9,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from core.callbacks.signatures import new_secret, sign
+from core.secret import Secret
 
 BODY = msgspec.json.encode({"type": "notification.sent", "data": {"name": "caff\u00e8"}})
 
@@ -21,6 +22,13 @@ def test_the_official_library_verifies_us_across_a_rotation() -> None:
         headers = sign("msg_1", now, BODY, keys)
         for key in keys:
             assert Webhook(key.reveal()).verify(BODY, headers)["type"] == "notification.sent"
+
+
+def test_the_published_vector_is_signed_as_published() -> None:
+    """The example that the libraries of the standard are tested with."""
+    key = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    headers = sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}', (key,))
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_the_official_library_refuses_what_is_not_ours() -> None:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import structlog
 
-from core.alerts.store import raise_alert
+from core.alerts.store import Matter, raise_alerts
 from core.businesses.store import get_business
 from core.ids import NOTIFICATION, outward
 from core.notify import deciding, rule_store
@@ -63,8 +63,15 @@ async def follow_overdue(services: Services, transaction: Transaction, limit: in
 
 async def call_back(transaction: Transaction, arrived: Sequence[UUID]) -> None:
     """Cancel the followers of messages that arrived after all; report those that had left."""
-    for late in await followers.call_back(transaction, arrived):
-        await raise_alert(transaction, late.business_id, DELIVERED_TWICE, late.channel, {})
+    late = await followers.call_back(transaction, arrived)
+    doubled = sorted({(one.business_id, one.channel) for one in late})
+    await raise_alerts(
+        transaction,
+        [
+            Matter(business_id=business_id, kind=DELIVERED_TWICE, subject=channel)
+            for business_id, channel in doubled
+        ],
+    )
 
 
 async def _follow(
@@ -157,7 +164,8 @@ def _notice(
         channel="",
         person=Person(
             id=row["customer_id"],
-            locale=row["customer_locale"] or row["language_code"],
+            # Who sends a single message has said its language.
+            locale=(row["rule_key"] and row["customer_locale"]) or row["language_code"],
             timezone=row["customer_timezone"],
         ),
         source=source,

@@ -19,12 +19,12 @@ async def test_an_alert_is_raised_once_per_transition(
     business = (await add_business()).id
     for owner in (business, None):
         async with services.database.engine() as transaction:
-            first = await raise_alert(transaction, owner, "quality-red", "number 1", {"a": "b"})
-            again = await raise_alert(transaction, owner, "quality-red", "number 1")
-            other = await raise_alert(transaction, owner, "quality-red", "number 2")
-            over = await resolve_alert(transaction, owner, "quality-red", "number 1")
-            nothing = await resolve_alert(transaction, owner, "quality-red", "number 1")
-            anew = await raise_alert(transaction, owner, "quality-red", "number 1")
+            first = await raise_alert(transaction, owner, "quality-low", "number 1", {"a": "b"})
+            again = await raise_alert(transaction, owner, "quality-low", "number 1")
+            other = await raise_alert(transaction, owner, "quality-low", "number 2")
+            over = await resolve_alert(transaction, owner, "quality-low", "number 1")
+            nothing = await resolve_alert(transaction, owner, "quality-low", "number 1")
+            anew = await raise_alert(transaction, owner, "quality-low", "number 1")
         assert [first, again, other, over, nothing, anew] == [True, False, True, True, False, True]
     counted = await superuser.fetch(
         "SELECT state, count(*) AS n FROM alert GROUP BY state ORDER BY state"
