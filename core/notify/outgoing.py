@@ -10,7 +10,6 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream, map_aiohttp_exceptions
-from multidict import CIMultiDict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -114,12 +113,9 @@ class _Transport(AiohttpTransport):
         except httpx.RequestNotRead:
             return await super().handle_async_request(request)
         asked = request.extensions.get("timeout", _TIMEOUT)
-        headers = CIMultiDict(
-            [
-                (name.decode("ascii"), value.decode("latin-1"))
-                for name, value in request.headers.raw
-            ]
-        )
+        headers = [
+            (name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw
+        ]
         with map_aiohttp_exceptions():
             answer = await session.request(
                 request.method,
