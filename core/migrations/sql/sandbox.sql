@@ -77,17 +77,6 @@ CREATE FUNCTION sandbox_empties(p_business uuid) RETURNS boolean LANGUAGE sql ST
     SELECT coalesce(current_setting('app.sandbox_reset', true) = p_business::text, false)
        AND EXISTS (SELECT FROM business b WHERE b.id = p_business AND b.mode = 'test')
 $$;
-CREATE FUNCTION refuse_consent_removal() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF sandbox_empties(OLD.business_id) THEN
-        RETURN OLD;
-    END IF;
-    RAISE EXCEPTION 'a consent is revoked, never deleted' USING ERRCODE = 'insufficient_privilege';
-END $$;
-CREATE TRIGGER consent_stays BEFORE DELETE ON customer_consents FOR EACH ROW
-    WHEN (current_user IN (
-        'patchbay_app', 'patchbay_batch', 'patchbay_platform', 'patchbay_engine'))
-    EXECUTE FUNCTION refuse_consent_removal();
 CREATE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' AND sandbox_empties(OLD.business_id) THEN

@@ -4,8 +4,6 @@ DROP TRIGGER IF EXISTS consent_event_append_only ON consent_event;
 CREATE TRIGGER consent_event_append_only BEFORE UPDATE OR DELETE ON consent_event
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 DROP FUNCTION refuse_ledger_change();
-DROP TRIGGER consent_stays ON customer_consents;
-DROP FUNCTION refuse_consent_removal();
 DROP FUNCTION sandbox_empties(uuid);
 DROP FUNCTION sandbox_advance(uuid, bigint);
 ALTER TABLE business DROP CONSTRAINT business_clock_check;

@@ -144,7 +144,7 @@ async def test_a_consent_is_not_deleted_outside_a_reset(trial: Trial) -> None:
     """Not by the engine, which may delete at all only for a reset."""
     await fill(trial)
     for business in (trial.api.own.id, trial.business.id):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="never deleted"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
             async with trial.services.database.engine() as transaction:
                 await transaction.execute(
                     "DELETE FROM customer_consents WHERE business_id = $1", business
