@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -42,6 +44,8 @@ def main() -> None:
     measures = quick_measures() if options.quick else _measures(options)
     if unknown := set(options.names) - set(measures):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(measures)}")
+    # Ended by force, it still stops its server and deletes its data.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="patchbay-bench-") as folder:
         # PostgreSQL runs as 'nobody' where we are root, and must be able to enter.
         Path(folder).chmod(0o711)

@@ -49,11 +49,14 @@ async def measure(ground: Ground, messages: int, shops: int) -> None:
             queued = await town.queue_messages(run, vault, people, 1)
             await run.execute("ANALYZE")
             meter = ground.meter(worker)
+            commits = await _commits(run)
             meter.start()
             await town.wake_all(run)
             await _until_sent(run)
             meter.stop()
+            commits = await _commits(run) - commits
             print(meter.line(f"{shops} businesses", len(queued)))
+            print(f"    {commits * 1000 / len(queued):,.0f} transactions per 1,000 messages")
             print(f"    the worker holds {resident_mebibytes(worker):.0f} MiB")
         _judge(journal, [*warm, *queued])
 
@@ -76,6 +79,11 @@ async def leave_sent(ground: Ground, run: Any, messages: int) -> tuple[list[Shop
     )
     await run.execute("ANALYZE")
     return shops, ids
+
+
+async def _commits(run: Any) -> int:
+    """Count the transactions that wrote something."""
+    return int(await run.fetchval("SELECT pg_current_xact_id()::text"))
 
 
 async def _until_sent(run: Any) -> None:

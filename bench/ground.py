@@ -110,7 +110,7 @@ class Ground:
         """
         log = self.folder / f"{command[-1]}-{free_port()}.log"
         with log.open("wb") as file:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own programs, waited for below
                 [sys.executable, *command],
                 cwd=ROOT,
                 env={**self.environment, **more},
@@ -154,7 +154,9 @@ def prepared_ground(folder: Path) -> Iterator[Ground]:
             "PATCHBAY_WHATSAPP_APP_SECRET": APP_SECRET,
         }
         migrate = [sys.executable, "-m", "core.cli", "migrate"]
-        subprocess.run(migrate, check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        subprocess.run(  # noqa: S603 - our own program
+            migrate, check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        )
         yield Ground(
             environment=environment,
             superuser_url=_superuser_url(deployment),

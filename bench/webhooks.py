@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from bench.ground import Ground
-    from bench.town import Shop
 
 _TOGETHER: Final = 32
 _WARM: Final = 50

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from core.notify.services import Services
     from tasks.line import Line
 
-SLOTS: Final = 64
+SLOTS: Final = 256
 SLOTS_PER_BUSINESS: Final = 16
 DRAIN_SECONDS: Final = 20.0
 
@@ -44,7 +44,7 @@ _WAIT_SECONDS: Final = 1.2
 _REST: Final = timedelta(seconds=1)
 _LONG_REST: Final = timedelta(seconds=5)
 """Of a lane whose provider hangs; an answer ends it early."""
-_GATHER_SECONDS: Final = 0.004
+_GATHER_SECONDS: Final = 0.008
 
 _log = structlog.get_logger("patchbay.dispatch")
 

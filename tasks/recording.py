@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.notify.services import Services
     from tasks.line import Line
 
-_GATHER_SECONDS: Final = 0.003
+_GATHER_SECONDS: Final = 0.006
 _MOST: Final = 64
 _PAUSE_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 10.0

@@ -17,6 +17,7 @@ from core.channels.messages import WebhookRequest
 from core.crashpoint import crashpoint
 from core.errors import NotFoundError, PermissionDeniedError
 from core.ids import new_uuid
+from core.notify.mailbox import Letter
 from core.notify.services import Services
 from core.outbox.sealing import sealing_context
 
@@ -73,19 +74,15 @@ async def take_webhook(slug: FromPath[str], request: Call, services: Lent) -> Re
     row_id = new_uuid()
     # The body is of no business yet: one call may bring news of many.
     sealed = services.vault.seal(body, context=sealing_context(slug, row_id))
-    async with services.database.engine() as transaction:
-        await transaction.execute(
-            """
-            INSERT INTO provider_inbox (id, channel, headers, body_sealed, received_at)
-            VALUES ($1, $2, $3, $4, $5)
-            """,
-            row_id,
-            slug,
-            {name: value for name, value in headers.items() if name not in _KEPT_OUT},
-            sealed,
-            services.clock.now(),
+    await services.mailbox.keep(
+        Letter(
+            id=row_id,
+            channel=slug,
+            headers={name: value for name, value in headers.items() if name not in _KEPT_OUT},
+            body_sealed=sealed,
+            received_at=services.clock.now(),
         )
-        crashpoint("hook_stored")
+    )
     crashpoint("hook_committed")
     services.ring.inbox()
     return Response("", media_type=MediaType.TEXT)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from core.jobs.store import FaultRow, JobRow
 
 _SHOWN = 20
+_COUNTS = ("added", "unchanged", "overruled", "bad")
 
 __all__ = ("consent",)
 
@@ -63,7 +64,7 @@ def import_(file: Path, ref: str, *, dry_run: bool, as_json: bool) -> None:
 
     job, faults = in_house(work)
     listed = [{"line": one.line, "field": one.field, "code": one.code} for one in faults]
-    counts = ", ".join(f"{number} {name}" for name, number in job.result.items())
+    counts = ", ".join(f"{job.result.get(name, 0)} {name}" for name in _COUNTS)
     rows = [(one.line, one.field, one.message) for one in faults[:_SHOWN]]
     words = f"{'Would be' if dry_run else 'Done'}: {counts}."
     if rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from core.alerts.store import raise_alert, resolve_alert
+from core.alerts.store import Matter, raise_alerts, resolve_alerts
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -53,11 +53,15 @@ async def compare(transaction: Transaction) -> int:
     open_alerts = await transaction.fetch(
         "SELECT business_id FROM alert WHERE kind = $1 AND state <> 'resolved'", ALERT
     )
-    for row in open_alerts:
-        if row["business_id"] not in found:
-            await resolve_alert(transaction, row["business_id"], ALERT)
-    for business_id, number in sorted(found.items()):
-        await raise_alert(transaction, business_id, ALERT, "", {"rows": str(number)})
+    over = [row["business_id"] for row in open_alerts if row["business_id"] not in found]
+    await resolve_alerts(transaction, [(business_id, ALERT, "") for business_id in over])
+    await raise_alerts(
+        transaction,
+        [
+            Matter(business_id=business_id, kind=ALERT, arguments={"rows": str(number)})
+            for business_id, number in found.items()
+        ],
+    )
     await transaction.execute(
         """
         INSERT INTO job (id, kind, state, actor, done, total, result, started_at, ended_at)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import AiohttpResponseStream, map_aiohttp_exceptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ SPARE_CONNECTIONS: Final = 16
 """Connections beyond the send slots: health checks and template look-ups must not wait."""
 
 _KEEP_SECONDS: Final = 30.0
+_TIMEOUT: Final = httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS).as_dict()
 
 
 def open_client(slots: int) -> httpx.AsyncClient:
@@ -32,13 +34,42 @@ def open_client(slots: int) -> httpx.AsyncClient:
     """
     connections = slots + SPARE_CONNECTIONS
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return httpx.AsyncClient(
+    return _Client(
         transport=_Transport(limits),
-        timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
+        timeout=httpx.Timeout(**_TIMEOUT),
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         trust_env=False,
     )
+
+
+class _Client(httpx.AsyncClient):
+    """Sends a finished request without what we never do: sign in, follow redirects, keep cookies.
+
+    That machinery cost more than the exchange itself. Who asks for it gets it.
+    """
+
+    async def send(
+        self, request: httpx.Request, *, stream: bool = False, **asked: Any
+    ) -> httpx.Response:
+        """Send a request; `auth` and `follow_redirects` take the library's own way."""
+        transport = self._transport
+        if (
+            any(asked.values())
+            or self.is_closed
+            or request.url.userinfo
+            or not isinstance(transport, _Transport)
+        ):
+            return await super().send(request, stream=stream, **asked)
+        request.extensions.setdefault("timeout", _TIMEOUT)
+        response = await transport.handle_async_request(request)
+        response.request = request
+        if not stream:
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
+        return response
 
 
 class _Transport(AiohttpTransport):
@@ -63,7 +94,7 @@ class _Transport(AiohttpTransport):
         ends_at = asyncio.get_running_loop().time() + TOTAL_SECONDS
         try:
             async with asyncio.timeout_at(ends_at):
-                response = await super().handle_async_request(request)
+                response = await self._exchange(request)
         except httpx.TransportError as error:
             raise _named(error) from error.__cause__
         except TimeoutError as error:
@@ -71,6 +102,42 @@ class _Transport(AiohttpTransport):
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - says so to mypy
         response.stream = _Bounded(response.stream, ends_at)
         return response
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        """Do what the library does, without taking headers and address apart once more."""
+        session = self.client
+        if not isinstance(session, aiohttp.ClientSession):
+            session = self.client = self._open_session()
+        try:
+            content = request.content
+        except httpx.RequestNotRead:
+            return await super().handle_async_request(request)
+        asked = request.extensions.get("timeout", _TIMEOUT)
+        headers = [
+            (name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw
+        ]
+        with map_aiohttp_exceptions():
+            answer = await session.request(
+                request.method,
+                str(request.url),
+                headers=headers,
+                data=content or None,
+                allow_redirects=False,
+                auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(
+                    sock_connect=asked.get("connect"),
+                    sock_read=asked.get("read"),
+                    connect=asked.get("pool"),
+                ),
+                server_hostname=request.extensions.get("sni_hostname"),
+            )
+        return httpx.Response(
+            answer.status,
+            headers=answer.raw_headers,
+            stream=AiohttpResponseStream(answer),
+            request=request,
+            extensions={"http_version": b"HTTP/1.1"},
+        )
 
 
 class _Bounded(httpx.AsyncByteStream):

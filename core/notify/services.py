@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from core.notify.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +43,7 @@ class Services:
         public_url: where callers reach this host, without a trailing slash.
         local_callbacks: whether callbacks may go to this machine and to any port: never in
             production.
+        mailbox: keeps what providers tell us until it is applied.
     """
 
     clock: Clock
@@ -51,3 +54,8 @@ class Services:
     ring: Ring
     public_url: str
     local_callbacks: bool = False
+    mailbox: Mailbox = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Put up the mailbox over the database."""
+        object.__setattr__(self, "mailbox", Mailbox(self.database))

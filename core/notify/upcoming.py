@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 _QUEUED: Final = """
 SELECT q.*, c.ref AS customer_ref FROM (
     SELECT o.id, o.customer_id, o.channel, o.event_type, o.template_name, o.language_code,
-           o.rule_key, o.booking_ref, o.generation, o.useful_until + $6 AS useful_until, o.variables_sealed,
-           o.next_retry_at + $6 AS send_at, substr(sha256(convert_to(
+           o.rule_key, o.booking_ref, o.generation, o.useful_until + $6 AS useful_until,
+           o.variables_sealed, o.next_retry_at + $6 AS send_at, substr(sha256(convert_to(
                CASE WHEN o.booking_ref IS NULL OR o.rule_key = '' THEN o.id::text
                     ELSE o.booking_ref || '|' || o.rule_key END, 'UTF8')), 1, 8) AS mark
     FROM notification_outbox o

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -90,12 +91,23 @@ def _detail_values(details: Details | None, zone: ZoneInfo, locale: str) -> dict
 
 
 def _day(local: date, locale: str) -> str:
-    return format_skeleton("MMMEd", local, locale=locale)
+    return _written_day(date(local.year, local.month, local.day), locale)
 
 
 def _clock(local: datetime, locale: str) -> str:
+    return _written_time(time(local.hour, local.minute), locale)
+
+
+# A salon's reminders of one evening are all about the same day, and about few times of it.
+@lru_cache(maxsize=4096)
+def _written_day(day: date, locale: str) -> str:
+    return format_skeleton("MMMEd", datetime.combine(day, time()), locale=locale)
+
+
+@lru_cache(maxsize=4096)
+def _written_time(moment: time, locale: str) -> str:
     # Providers turn narrow spaces into plain ones; what we log must be what was read.
-    return format_time(local, "short", locale=locale).replace("\u202f", " ")
+    return format_time(moment, "short", locale=locale).replace("\u202f", " ")
 
 
 def parameters(

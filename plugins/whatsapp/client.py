@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -34,6 +35,10 @@ _NEVER_LEFT: Final = (
 _LEFT_AFTER_ALL: Final = "ClientConnectionError"
 _CONNECTING: Final = frozenset({"ClientConnectorError", "ConnectionTimeoutError"})
 _OK: Final = 200
+_ALWAYS: Final = {"accept": "*/*", "user-agent": "patchbay"}
+_TIMEOUT: Final = httpx.Timeout(
+    TOTAL_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS
+).as_dict()
 
 
 class GraphClient:
@@ -138,24 +143,26 @@ class GraphClient:
         content = None if body is None else msgspec.json.encode(body)
         kind = {} if content is None else {"content-type": "application/json"}
         try:
-            async with (
-                asyncio.timeout(TOTAL_SECONDS),
-                self._host.http.stream(
-                    method,
-                    url,
-                    params=parameters or None,
-                    headers={**headers, **kind},
-                    content=content,
-                    follow_redirects=False,
-                    timeout=httpx.Timeout(
-                        TOTAL_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS
-                    ),
-                ) as response,
-            ):
-                answer = await _first_bytes(response)
-                return response.status_code, _lower(response.headers), answer
+            # Built here, not by the client: its own defaults would be merged in once per call.
+            request = httpx.Request(
+                method,
+                _address(url),
+                params=parameters or None,
+                headers={**_ALWAYS, **headers, **kind},
+                content=content,
+                extensions={"timeout": _TIMEOUT},
+            )
+            async with asyncio.timeout(TOTAL_SECONDS):
+                response = await self._host.http.send(request, stream=True)
+                try:
+                    answer = await _first_bytes(response)
+                finally:
+                    await response.aclose()
         except Exception as error:  # noqa: BLE001 - a transport may raise what it likes after sending
             raise _line_fault(error) from None
+        # An answer that is well needs no headers: only a refusal says when to come back.
+        refused = _lower(response.headers) if response.status_code != _OK else {}
+        return response.status_code, refused, answer
 
     def _proof(self, token: str) -> dict[str, str]:
         if not self._settings.appsecret_proof:
@@ -166,6 +173,12 @@ class GraphClient:
 def appsecret_proof(secret: str, token: str) -> str:
     """Return the proof that a call comes from a server that knows the app secret."""
     return hmac.digest(secret.encode(), token.encode(), "sha256").hex()
+
+
+@lru_cache(maxsize=1024)
+def _address(url: str) -> httpx.URL:
+    """Read an address once: a number's messages all go to the same one."""
+    return httpx.URL(url)
 
 
 async def _first_bytes(response: httpx.Response) -> bytes:

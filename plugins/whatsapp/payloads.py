@@ -102,6 +102,8 @@ def text(words: str) -> dict[str, Any]:
 
 def clean(value: str, limit: int = VALUE_LENGTH) -> str:
     """Return a value as Meta accepts it: one line, single blanks, no control characters."""
+    if value.isprintable():  # holds no blank but the plain one, and no control character
+        return _cut(" ".join(value.split()), limit)
     spaced = "".join(
         " " if character.isspace() else character
         for character in value

@@ -269,7 +269,8 @@ async def test_a_channel_whose_migration_breaks_is_left_out(
 
 
 _MADE = """
-SELECT 'constraint ' || conname AS made FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+SELECT 'constraint ' || conname AS made FROM pg_constraint
+WHERE connamespace = 'public'::regnamespace
 UNION ALL
 SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public'
 UNION ALL

@@ -19,6 +19,7 @@ from core.notify.intake import take_in
 from core.notify.rule_store import put_rule
 from core.notify.rules import BUILT_IN
 from plugins.console.plugin import ConsolePlugin
+from tasks.timetable import follow_up
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -134,3 +135,9 @@ async def with_console(salon: Salon, superuser: Any) -> TwoChannels:
     services.channels[CONSOLE] = plugin.channel(host)  # type: ignore[index]
     await plugin.connect(host, salon.business.id, {})
     return TwoChannels(salon, superuser, await salon.customer())
+
+
+async def sweep(pair: TwoChannels) -> None:
+    """Do what the timetable does."""
+    async with pair.services.database.engine() as transaction:
+        await follow_up(pair.services, transaction)

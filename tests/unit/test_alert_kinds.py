@@ -22,7 +22,7 @@ from core.mailserver import MailServer
 from core.notify.aftermath import SUSPENDED
 from core.notify.connections import QUALITY_STOP, QUALITY_WARNING
 from core.notify.consent_check import ALERT
-from core.notify.following import DELIVERED_TWICE
+from core.notify.fallbacks import DELIVERED_TWICE
 from core.secret import Secret
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from engine_steps import begin
 from fixture_scripted import CHANNEL
-from two_channels import CONSOLE, TwoChannels, with_console
+from two_channels import CONSOLE, TwoChannels, sweep, with_console
 
 from core.consent.revocation import cancel_waiting
 from core.errors import (
@@ -23,7 +23,6 @@ from core.errors import (
 from core.ids import DECISION, NOTIFICATION, inward, new_uuid
 from core.notify import delivery, fallbacks
 from core.outbox import settle
-from tasks.timetable import follow_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,12 +37,6 @@ async def pair(open_salon: Callable[..., Any], superuser: Any) -> TwoChannels:
     await found.agree(CONSOLE)
     await found.rule(CHANNEL, CONSOLE)
     return found
-
-
-async def sweep(pair: TwoChannels) -> None:
-    """Do what the timetable does."""
-    async with pair.services.database.engine() as transaction:
-        await follow_up(pair.services, transaction)
 
 
 async def test_a_no_of_one_channel_passes_the_notice_on(pair: TwoChannels, superuser: Any) -> None:
