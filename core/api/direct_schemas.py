@@ -24,7 +24,10 @@ class SendTo(In, frozen=True, kw_only=True):
 
 
 class SendBody(In, frozen=True, kw_only=True):
-    """One message, outside the rules; `variables` by the template's placeholders."""
+    """One message, outside the rules; `variables` by the template's placeholders.
+
+    `fallback` names the channels that take over, in their order, where one cannot deliver.
+    """
 
     channel: Slug
     template: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,512}$(?!\n)")]
@@ -34,6 +37,7 @@ class SendBody(In, frozen=True, kw_only=True):
     variables: Annotated[dict[Placeholder, Value], Meta(max_length=50)] = msgspec.field(
         default_factory=dict
     )
+    fallback: Annotated[tuple[Slug, ...], Meta(max_length=7)] = ()
     send_at: Moment | None = None
     expires_at: Moment | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=20)] = msgspec.field(

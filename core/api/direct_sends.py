@@ -76,6 +76,10 @@ async def send_notification(request: Call, services: Lent) -> Response[Any]:
     if told.channel not in services.registry.states:
         fault = FieldFault("/channel", "unknown", "There is no such channel.")
         raise InvalidInputError(fault.message, code="channel-disabled", errors=[fault])
+    channels = (told.channel, *told.fallback)
+    if not set(channels) <= set(services.registry.states) or len(set(channels)) < len(channels):
+        fault = FieldFault("/fallback", "unknown-channel", "Other channels, each once.")
+        raise InvalidInputError(fault.message, errors=[fault])
     wanted = _request(told, business)
     async with services.database.business(business.id) as transaction:
         kept = await idempotency.claim(transaction, business.id, _ENDPOINT, key, told)
@@ -106,7 +110,7 @@ async def send_notification(request: Call, services: Lent) -> Response[Any]:
         await idempotency.keep(
             transaction, business.id, _ENDPOINT, key, idempotency.Kept(202, body)
         )
-    services.ring.lanes([(business.id, told.channel)])
+    services.ring.lanes([(business.id, verdict.candidate.notice.channel)])
     return Response(body, status_code=202, headers={"Location": path})
 
 
@@ -131,6 +135,7 @@ def _request(told: SendBody, business: BusinessRow) -> Request:
         raise InvalidInputError(faults[0].message, errors=faults)
     return Request(
         channel=told.channel,
+        fallback=told.fallback,
         template=told.template,
         customer=customer,
         language=told.language,

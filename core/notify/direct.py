@@ -13,7 +13,7 @@ from core.customers.store import CustomerIn, put_customers
 from core.errors import FieldFault, InvalidInputError
 from core.ids import EVENT, new_uuid, outward
 from core.notify import deciding, event_store
-from core.notify.candidates import Notice, Person, look_up
+from core.notify.candidates import Notice, Person, look_up, on_each
 from core.notify.events import Booking, EventCustomer, NotificationEvent
 from core.notify.reasons import REASONS
 from core.notify.rules import Rule
@@ -55,6 +55,7 @@ class Request:
         send_at: without it, at once.
         expires_at: after this it would only annoy.
         metadata: what the caller wants to read again with the message; sealed.
+        fallback: the channels that take over where one cannot deliver, best first.
     """
 
     channel: str
@@ -66,6 +67,7 @@ class Request:
     send_at: datetime | None = None
     expires_at: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    fallback: tuple[str, ...] = ()
 
 
 async def send_direct(
@@ -94,13 +96,14 @@ async def send_direct(
         transaction, services.vault, business.id, {key: notice.event}, {key: event_id}
     )
     await event_store.name_customers(transaction, business.id, {key: stored.id})
-    candidates = await look_up(transaction, services, business, [notice], now)
-    _check_language(wanted, candidates[0])
+    notices = on_each(notice, (wanted.channel, *wanted.fallback))
+    candidates = await look_up(transaction, services, business, notices, now)
     verdicts = deciding.decide(candidates)
-    if verdicts[0].reason:
+    _check_language(wanted, verdicts[-1].candidate)
+    if verdicts[-1].reason:
         raise _refusal(verdicts[0], business, told)
     await deciding.write(transaction, services.vault, business.id, verdicts, ahead=business.ahead)
-    return verdicts[0]
+    return verdicts[-1]
 
 
 def _notice(

@@ -171,3 +171,18 @@ async def test_what_is_wrong_with_a_send_is_pointed_at(api: Api) -> None:
         assert refused.status_code == 422, (pointer, refused.text)
         assert refused.json()["errors"][0]["pointer"].startswith(pointer), refused.text
     assert await api.count("notification_outbox") == 0
+
+
+async def test_the_next_channel_of_a_send_is_decided_instead(api: Api) -> None:
+    """Its channels are kept with it; an unknown or a repeated one is refused."""
+    await api.grant()
+    api.services.registry.states["console"] = api.services.registry.states["whatsapp"]
+    answer = await send(api, name="key-1", fallback=["console"])
+    assert answer.status_code == 202, answer.text
+    left = await api.superuser.fetchval("SELECT fallbacks FROM notification_outbox")
+    assert left == '["console"]'
+    for wrong in (["pigeon"], ["whatsapp"]):
+        refused = await send(api, name="key-2", fallback=wrong)
+        assert refused.json()["errors"][0]["pointer"] == "/fallback"
+    await api.superuser.execute("UPDATE customer_consents SET opt_in = false, revoked_at = now()")
+    assert (await send(api, name="key-3", fallback=["console"])).status_code == 422
