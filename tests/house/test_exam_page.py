@@ -23,7 +23,8 @@ MUST = {
 
 def lines() -> dict[str, str]:
     """Return the page's exercises with what shows them."""
-    rows = re.findall(r"^\| ([A-N]\d\d) \| [^|]+ \| ([^|]+) \|", PAGE.read_text(), re.MULTILINE)
+    table = PAGE.read_text().partition("## Latest figures")[0]
+    rows = re.findall(r"^\| ([A-N]\d\d) \| [^|]+ \| ([^|]+) \|", table, re.MULTILINE)
     return {exam_id: shown.strip() for exam_id, shown in rows}
 
 
