@@ -34,11 +34,11 @@ demo: environment ## Run the product with a simulated provider (ONCE=1: end by i
 dev: dev-environment ## Run web and worker, restarted whenever the code changes
 	@$(RUN) watchfiles --filter python "$(BIN)/patchbay all $(ARGS)" core plugins admin tasks
 
-# Much of a journey is waiting, so there are more workers than cores; what measures a time, and the
-# exam with its one town, run alone, afterwards.
+# Much of a journey is waiting, so there are more workers than cores; the exam has one of them for
+# itself and its one town. What measures a time runs alone, afterwards.
 test: dev-environment ## Run all tests (ARGS="-k words" runs some)
 ifeq ($(strip $(ARGS)),)
-	@$(RUN) pytest -q -n 3 --dist worksteal -m "not alone"
+	@$(RUN) pytest -q -n 3 --dist loadgroup -m "not alone"
 	@$(RUN) pytest -q -m alone
 else
 	@$(RUN) pytest $(ARGS)

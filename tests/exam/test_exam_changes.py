@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.xdist_group("exam")
 
 HOUR = 3600
 STEPS = ("before_claim_commit:1:stop", "after_claim:1:stop", "before_send:1:stop")

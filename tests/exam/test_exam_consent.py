@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.xdist_group("exam")
 
 
 def revoke(town: ExamTown, consent_id: str) -> tuple[int, float]:

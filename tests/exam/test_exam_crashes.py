@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.xdist_group("exam")
 
 HELD = {"acts": [{"act": "accept"}], "hold": True}
 SETTLES_SECONDS = 5.0

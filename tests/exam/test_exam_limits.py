@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fixture_exam import Sitting
     from fixture_town import Process
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.xdist_group("exam")
 
 SLOTS_PER_BUSINESS = 16
 SOCKETS = 80

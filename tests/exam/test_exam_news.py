@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.xdist_group("exam")
 
 STATUSES = ("sent", "delivered", "read", "failed")
 RANK = {"sent": 1, "failed": 2, "delivered": 3, "read": 4}

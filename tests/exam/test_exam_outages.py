@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from core.embedded import EmbeddedDatabase
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.xdist_group("exam")
 
 BELT = (781_003, 2)
 """The lock of the duty that wakes sleeping lanes: who holds it keeps every worker from it."""

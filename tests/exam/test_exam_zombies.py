@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.xdist_group("exam")
 
 
 def test_a12_a_worker_that_slept_past_its_lease_changes_nothing(
