@@ -38,7 +38,7 @@ dev: dev-environment ## Run web and worker, restarted whenever the code changes
 # itself and its one town. What measures a time runs alone, afterwards.
 test: dev-environment ## Run all tests (ARGS="-k words" runs some)
 ifeq ($(strip $(ARGS)),)
-	@$(RUN) pytest -q -n 3 --dist loadgroup -m "not alone"
+	@$(RUN) pytest -q -n 3 -m "not alone"
 	@$(RUN) pytest -q -m alone
 else
 	@$(RUN) pytest $(ARGS)

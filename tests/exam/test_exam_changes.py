@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from core.ids import NOTIFICATION, outward
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-pytestmark = pytest.mark.xdist_group("exam")
 
 HOUR = 3600
 STEPS = ("before_claim_commit:1:stop", "after_claim:1:stop", "before_send:1:stop")

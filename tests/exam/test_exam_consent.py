@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-pytestmark = pytest.mark.xdist_group("exam")
-
 
 def revoke(town: ExamTown, consent_id: str) -> tuple[int, float]:
     """Take a consent back; returns the status of the answer and when it was here."""

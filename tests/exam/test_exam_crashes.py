@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-pytestmark = pytest.mark.xdist_group("exam")
 
 HELD = {"acts": [{"act": "accept"}], "hold": True}
+SLOWLY = {**HELD, "after_ms": [800, 800]}
+"""It takes all of them over before it answers the first."""
 SETTLES_SECONDS = 5.0
 
 
@@ -82,7 +83,7 @@ def play_all(town: ExamTown, after: Aftermath, messages: int, batch: int) -> Non
     for step in ("after_answer:1", "before_record_commit:1"):
         answered = town.tenant()
         after.add("A05", answered)
-        town.rules(HELD)
+        town.rules(SLOWLY)
         play(town, "a05", step, answered, messages)
 
     halves = [town.tenant() for _ in range(4)]

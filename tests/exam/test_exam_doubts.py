@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-pytestmark = pytest.mark.xdist_group("exam")
 
 SAFE = ("temporary-failure", "throttled")
 

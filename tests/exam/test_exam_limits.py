@@ -6,7 +6,6 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import pytest
 import redis
 from exam_ledger import WINDOW_SECONDS, over_cap
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from fixture_exam import Sitting
     from fixture_town import Process
 
-pytestmark = pytest.mark.xdist_group("exam")
 
 SLOTS_PER_BUSINESS = 16
 SOCKETS = 80

@@ -8,7 +8,6 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import pytest
 from exam_webhooks import signature, status_entry, statuses_body
 from fixture_town import APP
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from exam_town import ExamTown
     from fixture_exam import Sitting
 
-pytestmark = pytest.mark.xdist_group("exam")
 
 STATUSES = ("sent", "delivered", "read", "failed")
 RANK = {"sent": 1, "failed": 2, "delivered": 3, "read": 4}

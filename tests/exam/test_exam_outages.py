@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
-import pytest
 import redis
 from fixture_postgres import other_binaries
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from core.embedded import EmbeddedDatabase
 
-pytestmark = pytest.mark.xdist_group("exam")
 
 BELT = (781_003, 2)
 """The lock of the duty that wakes sleeping lanes: who holds it keeps every worker from it."""

@@ -6,15 +6,11 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exam_town import ExamTown
     from fixture_exam import Sitting
-
-pytestmark = pytest.mark.xdist_group("exam")
 
 
 def test_a12_a_worker_that_slept_past_its_lease_changes_nothing(
@@ -80,8 +76,9 @@ def test_a12_what_a_sleeper_says_of_a_message_is_not_believed(
         sleeper.kill()
         believed = town.count(tenant, "phase = 'waiting'")
         town.hurry(tenant)
-        town.until(lambda: not town.count(tenant, "phase = 'in_flight'"))
+        # Before the other's answer is given up: from then on it may be sent once more.
         town.ask("release")
+        town.until(lambda: not town.count(tenant, "phase = 'in_flight'"))
         town.rest(tenant)
         sitting.passes(town.judge(tenant), stale_writes_believed=believed)
         assert believed == 0
