@@ -17,7 +17,8 @@ from core.ids import DECISION, NOTIFICATION, BusinessId, CustomerId, inward, out
 from core.notify.chains import links_of
 from core.notify.explain import Account, explain_decision, explain_notification
 from core.notify.reasons import REASONS
-from core.notify.wording import Source, parameters, values
+from core.notify.source_sealing import open_source
+from core.notify.wording import parameters, values
 from core.vault import VaultError
 
 if TYPE_CHECKING:
@@ -270,14 +271,8 @@ async def _bubble(services: Services, row: Mapping[str, Any]) -> tuple[Rendered 
 
 
 def _message(services: Services, row: Mapping[str, Any]) -> OutboundMessage:
-    context = (
-        "notification_outbox",
-        "variables_sealed",
-        str(row["business_id"]),
-        str(row["id"]),
-    )
-    sealed = services.vault.open(row["variables_sealed"], context=context)
-    source = msgspec.json.decode(sealed, type=Source)
+    sealed = row["variables_sealed"]
+    source = open_source(services.vault, row["business_id"], row["id"], sealed)
     filled, _ = parameters(
         row["template_parameters"] or (), values(source, row["language_code"] or "en")
     )

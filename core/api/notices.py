@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from core.customers.phones import mask_phone
 from core.customers.store import address_context
 from core.errors import NotFoundError
 from core.notify.chains import links_of
 from core.notify.explain import explain_decision, explain_notification
-from core.notify.wording import Source
+from core.notify.source_sealing import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -242,9 +240,8 @@ def _metadata(services: Services, business_id: UUID, row: Mapping[str, Any]) -> 
     """Return what the caller of a direct send wants to read again; nothing after an erasure."""
     if row["rule_key"] or row["variables_sealed"] is None:
         return {}
-    context = ("notification_outbox", "variables_sealed", str(business_id), str(row["id"]))
-    opened = services.vault.open(row["variables_sealed"], context=context)
-    return msgspec.json.decode(opened, type=Source).metadata
+    sealed = row["variables_sealed"]
+    return open_source(services.vault, business_id, row["id"], sealed).metadata
 
 
 def masked(

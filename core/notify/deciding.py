@@ -12,6 +12,7 @@ from core.ids import DECISION, NOTIFICATION, new_uuid, outward
 from core.notify import wording
 from core.notify.events import DecisionAnswer
 from core.notify.policy import PASSED_ON, judge, refusal
+from core.notify.source_sealing import seal_source
 from core.notify.tables import Outcome
 from core.outbox import store
 
@@ -158,7 +159,6 @@ def _row(vault: Vault, business_id: UUID, verdict: Verdict, ahead: timedelta) ->
     notice, booking = candidate.notice, candidate.notice.event.booking
     if notification_id is None or not (candidate.address_id and candidate.connection_id):
         raise AssertionError("a notice passed its gates without an address or a connection")
-    context = ("notification_outbox", "variables_sealed", str(business_id), str(notification_id))
     useful_until = candidate.facts.useful_until
     return store.NewRow(
         id=notification_id,
@@ -179,7 +179,7 @@ def _row(vault: Vault, business_id: UUID, verdict: Verdict, ahead: timedelta) ->
         address_id=candidate.address_id,
         connection_id=candidate.connection_id,
         useful_until=useful_until - ahead if useful_until else None,
-        variables_sealed=vault.seal(msgspec.json.encode(notice.source), context=context),
+        variables_sealed=seal_source(vault, business_id, notification_id, notice.source),
         trace_id="",
         fallback_of=notice.follows,
         fallbacks=notice.fallbacks,

@@ -10,7 +10,6 @@ from datetime import timedelta
 from random import random
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import structlog
 
 from core.alerts.store import Matter, raise_alerts
@@ -34,6 +33,7 @@ from core.notify import aftermath, fallbacks, limiting, message_log, wording
 from core.notify.handovers import Begun, SendResult
 from core.notify.outcomes import NotLeftError, ValueMissingError, is_counted, outcome_of
 from core.notify.replies import CONFIRMATION
+from core.notify.source_sealing import open_source
 from core.outbox import followers, store
 
 if TYPE_CHECKING:
@@ -259,14 +259,7 @@ def _prepare(services: Services, row: store.BegunRow, started: float) -> Begun:
 def _open_source(services: Services, row: store.BegunRow) -> wording.Source | None:
     if row.variables_sealed is None:
         return None
-    context = (
-        "notification_outbox",
-        "variables_sealed",
-        str(row.business_id),
-        str(row.id),
-    )
-    opened = services.vault.open(row.variables_sealed, context=context)
-    return msgspec.json.decode(opened, type=wording.Source)
+    return open_source(services.vault, row.business_id, row.id, row.variables_sealed)
 
 
 def _recorded(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-import msgspec
 import structlog
 
 from core.alerts.store import Matter, raise_alerts
@@ -20,8 +19,8 @@ from core.notify import deciding, rule_store
 from core.notify.candidates import Notice, Person, look_up, on_each
 from core.notify.events import NotificationEvent
 from core.notify.rules import Rule
+from core.notify.source_sealing import open_source
 from core.notify.timing import Timing, after_quiet
-from core.notify.wording import Source
 from core.outbox import followers
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from core.channels.host import Transaction
     from core.limits.lanes import LaneKey
     from core.notify.services import Services
+    from core.notify.wording import Source
 
 DELIVERED_TWICE: Final = "delivered-twice"
 """The alert that a message arrived after its follower had left."""
@@ -118,15 +118,9 @@ async def _decide(
 
 def _open(services: Services, row: Mapping[str, Any]) -> Source | None:
     """Open what a message was made of; one that cannot be opened must not cost the others."""
-    context = (
-        "notification_outbox",
-        "variables_sealed",
-        str(row["business_id"]),
-        str(row["id"]),
-    )
     try:
-        opened = services.vault.open(row["variables_sealed"], context=context)
-        return msgspec.json.decode(opened, type=Source)
+        sealed = row["variables_sealed"]
+        return open_source(services.vault, row["business_id"], row["id"], sealed)
     except Exception:  # noqa: BLE001 - a lost key, a damaged row: as in delivery, it ends here
         _log.exception("fallback.not_prepared", id=outward(NOTIFICATION, row["id"]))
         return None

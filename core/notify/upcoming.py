@@ -24,6 +24,7 @@ from core.notify.events import Booking, EventCustomer, NotificationEvent
 from core.notify.plans import STATES
 from core.notify.rule_store import rules_of
 from core.notify.rules import Rule
+from core.notify.source_sealing import open_source
 from core.notify.timing import Timing, time_notice
 from core.notify.wording import Source
 from core.vault import VaultError
@@ -278,13 +279,12 @@ def _of_wish(
 
 def _of_row(services: Services, business: BusinessRow, row: Mapping[str, Any]) -> Notice:
     """Put a queued message as a notice: what its rule said then is settled."""
-    context = ("notification_outbox", "variables_sealed", str(business.id), str(row["id"]))
     customer = EventCustomer(id=row["customer_ref"])
     source = Source(business_name=business.name, timezone=business.timezone, customer=customer)
     if row["variables_sealed"] is not None:
         with suppress(VaultError):  # begin could not fill the template either
-            opened = services.vault.open(row["variables_sealed"], context=context)
-            source = msgspec.json.decode(opened, type=Source)
+            sealed = row["variables_sealed"]
+            source = open_source(services.vault, business.id, row["id"], sealed)
     ref = row["booking_ref"]
     return Notice(
         event=NotificationEvent(
