@@ -34,17 +34,37 @@ REF_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,64}$(?!\n)"
 
 _ENCODED: Final = re.compile(r"^[0-9a-v]{26}$")
 _RANDOM_BITS: Final = 62
+_NANOSECONDS: Final = 1_000_000
+"""In a millisecond."""
+
+
+class _Ticks:
+    """Time in 4,096ths of a millisecond, never the same twice in one process.
+
+    Rows made one after the other keep their order even within a millisecond, or while the
+    machine's clock is set back (RFC 9562, section 6.2, method 3).
+    """
+
+    def __init__(self) -> None:
+        self._latest = 0
+
+    def __call__(self) -> int:
+        milliseconds, rest = divmod(time.time_ns(), _NANOSECONDS)
+        self._latest = max((milliseconds << 12) + (rest << 12) // _NANOSECONDS, self._latest + 1)
+        return self._latest
+
+
+_next_tick: Final = _Ticks()
 
 
 def new_uuid() -> UUID:
-    """Make a version 7 UUID: 48 bits of milliseconds, then 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    noise = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
+    """Make a version 7 UUID: 60 bits of time, later than any before, then 62 random bits."""
+    tick = _next_tick()
+    value = (tick >> 12 & 0xFFFF_FFFF_FFFF) << 80
     value |= 0x7 << 76
-    value |= ((noise >> _RANDOM_BITS) & 0xFFF) << 64
+    value |= (tick & 0xFFF) << 64
     value |= 0b10 << _RANDOM_BITS
-    value |= noise & ((1 << _RANDOM_BITS) - 1)
+    value |= int.from_bytes(os.urandom(8), "big") & ((1 << _RANDOM_BITS) - 1)
     return UUID(int=value)
 
 
