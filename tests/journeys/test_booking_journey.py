@@ -111,7 +111,7 @@ async def test_every_column_of_the_specification_is_written(
         )
         assert (row["retry_count"], row["error_code"]) == (1, "131016")
         wait_for_inbound = "SELECT count(*) FROM whatsapp_message_log WHERE direction = 'inbound'"
-        for _ in range(100):
+        for _ in range(600):
             if await connection.fetchval(wait_for_inbound):
                 break
             time.sleep(0.05)

@@ -132,14 +132,14 @@ class House:
         )
         return found
 
-    async def until_at_least(self, condition: str, wanted: int, seconds: float = 10.0) -> None:
+    async def until_at_least(self, condition: str, wanted: int, seconds: float = 30.0) -> None:
         """Wait until so many outbox rows, or more, are in this state."""
         ends_at = time.monotonic() + seconds
         while (found := await self.count(condition)) < wanted:
             assert time.monotonic() < ends_at, f"{found} rows of {wanted} are {condition}"
             await asyncio.sleep(0.01)
 
-    async def until(self, condition: str, wanted: int, seconds: float = 10.0) -> None:
+    async def until(self, condition: str, wanted: int, seconds: float = 30.0) -> None:
         """Wait until so many outbox rows are in this state."""
         ends_at = time.monotonic() + seconds
         while (found := await self.count(condition)) != wanted:

@@ -46,7 +46,7 @@ async def test_it_is_not_acknowledged_while_a_message_is_in_flight(api: Api) -> 
     assert not task.done()
     assert await api.superuser.fetchval("SELECT opt_in FROM customer_consents") is False
     await api.superuser.execute(RECORD)
-    answer = await asyncio.wait_for(task, 5)
+    answer = await asyncio.wait_for(task, 30)
     assert (answer.status_code, answer.json()) == (
         200,
         {"state": "revoked", "canceled_notifications": 0},
@@ -84,7 +84,7 @@ async def test_it_waits_for_a_begin_that_came_first(
     await asyncio.sleep(0.3)
     assert not task.done(), "the message is being sent"
     await api.superuser.execute(RECORD)
-    answer = await asyncio.wait_for(task, 5)
+    answer = await asyncio.wait_for(task, 30)
     assert answer.json()["canceled_notifications"] == 0
     assert await api.superuser.fetchval("SELECT status FROM notification_outbox") == "sent"
 

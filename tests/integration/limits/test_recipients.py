@@ -111,8 +111,8 @@ async def test_a_lane_rests_and_nothing_wakes_it_early(
         "FROM lane WHERE business_id = $1",
         business,
     )
-    assert timedelta(seconds=29) < row["rests"] <= timedelta(seconds=30)
-    assert timedelta(seconds=29) < row["sleeps"] <= timedelta(seconds=31)
+    assert timedelta(seconds=20) < row["rests"] <= timedelta(seconds=30)
+    assert timedelta(seconds=20) < row["sleeps"] <= timedelta(seconds=31)
     await house.queue(other, 2, wake=False)
     assert await house.send_due() == 2
 

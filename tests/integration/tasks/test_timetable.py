@@ -89,13 +89,19 @@ async def test_what_was_kept_long_enough_is_deleted(house: House) -> None:
 async def test_one_worker_at_a_time_does_a_duty(house: House) -> None:
     """While another worker does a duty, this one leaves it out."""
     done: list[str] = []
+    begun, others_are_through = asyncio.Event(), asyncio.Event()
 
     async def act(_services: Services, _transaction: Transaction) -> None:
         done.append("done")
-        await asyncio.sleep(0.2)
+        begun.set()
+        await others_are_through.wait()
 
     duties = (Duty(90, "a test's own", 0.0, act),)
-    await asyncio.gather(*(Timetable(house.services, duties).step() for _ in range(3)))
+    first = asyncio.create_task(Timetable(house.services, duties).step())
+    await asyncio.wait_for(begun.wait(), 30)
+    await asyncio.gather(*(Timetable(house.services, duties).step() for _ in range(2)))
+    others_are_through.set()
+    await first
     assert done == ["done"]
 
 
