@@ -52,7 +52,7 @@ def run_demo(environment: dict[str, str], *arguments: str) -> subprocess.Complet
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -107,10 +107,10 @@ def test_the_demo_serves_until_it_is_stopped(demo_environment: dict[str, str]) -
         web = re.search(r"Start page +(http://\S+)/", said)
         assert web is not None
         for path in ("/", "/admin/", "/docs", "/health/ready"):
-            assert httpx.get(web[1] + path).status_code == 200, path
+            assert httpx.get(web[1] + path, timeout=30).status_code == 200, path
     finally:
         demo.send_signal(signal.SIGINT)
-        rest, _ = demo.communicate(timeout=40)
+        rest, _ = demo.communicate(timeout=90)
     assert "Stopping." in rest
     assert demo.returncode == 0
     time.sleep(0.2)
