@@ -135,7 +135,7 @@ async def test_the_web_process_answers_and_guards(settings: Settings) -> None:
             await asyncio.wait(
                 {web, asyncio.create_task(ready.wait())}, return_when=asyncio.FIRST_COMPLETED
             )
-            async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=30) as client:
                 found = {
                     path: await client.get(path)
                     for path in ("/", "/docs", "/health/ready", "/admin/", "/v1/businesses/x")

@@ -143,7 +143,9 @@ class Town:
             "templates": [template(name) for name in ("booking_confirmed", "booking_canceled")]
             + [template("booking_rescheduled", positional=True)],
         }
-        httpx.post(f"{self.simulator}/simulator/accounts", json=body).raise_for_status()
+        httpx.post(
+            f"{self.simulator}/simulator/accounts", json=body, timeout=30
+        ).raise_for_status()
 
     def port_of(self, name: str) -> int:
         """Return a port that stays this process's over restarts."""

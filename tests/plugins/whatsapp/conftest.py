@@ -247,7 +247,7 @@ def host(
 @pytest.fixture
 async def plain_http() -> AsyncIterator[httpx.AsyncClient]:
     """Lend one client, where the transport does not matter."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         yield client
 
 

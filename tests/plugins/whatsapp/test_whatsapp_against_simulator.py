@@ -108,7 +108,7 @@ async def meeting(meta: Any) -> AsyncIterator[Meeting]:
             "token": TOKEN,
             "templates": [POSITIONAL, *_pack()],
         }
-        async with httpx.AsyncClient() as control:
+        async with httpx.AsyncClient(timeout=30) as control:
             answer = await control.post(f"{url}/simulator/accounts", json=account)
         assert answer.status_code == 200, answer.text
         yield Meeting(url, meta)
@@ -262,7 +262,7 @@ async def test_a_token_of_another_account_is_refused(
 @pytest.mark.usefixtures("business")
 async def test_a_reply_arrives_as_words(stored_host: Host, meeting: Meeting) -> None:
     """What a customer writes on the simulator's phone is told with number and text."""
-    async with httpx.AsyncClient() as control:
+    async with httpx.AsyncClient(timeout=30) as control:
         answer = await control.post(
             f"{meeting.url}/simulator/inbound",
             json={"phone_number_id": PHONE, "from": "+34600111222", "text": "STOP"},
